@@ -1,0 +1,1 @@
+"""What each stage minimises: every equation (losses, kl), and one objective a stage. Tensors only, never strings."""

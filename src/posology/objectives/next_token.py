@@ -1,0 +1,123 @@
+"""Pretraining and supervised fine-tuning: one objective with two masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from posology.models.packed import head, hidden_states
+from posology.objectives.losses import cross_entropy_sum
+from posology.objectives.policy import Precision
+from posology.seeds import numpy_stream
+from posology.text.chat import Encoded
+from posology.text.packing import pack
+from posology.training.batches import TokenBatch
+from posology.training.objective import Metrics
+
+METRICS = {
+    "loss": "nats per scored token, -log p(token | what came before)",
+    "accuracy": "share of scored tokens that are the most likely token",
+}
+EVALUATION = {
+    **METRICS,
+    "bits_per_byte": "total bits of the scored text / its UTF-8 bytes: comparable between tokenizers (only where bytes are known)",
+}
+
+
+class NextToken:
+    """Cross-entropy on the scored tokens of packed rows.
+
+    `train` and `heldout` are encoded examples; `heldout_bytes` is the number of UTF-8 bytes that held-out targets
+    stand for. An epoch's rows are packed in an order that depends on (seed, name, epoch) alone.
+    """
+
+    stride = 1
+
+    def __init__(
+        self, name: str, model: nn.Module, train: Sequence[Encoded], heldout: Sequence[Encoded], *,
+        tokens: int, row: int, seed: int, precision: Precision, vocabulary: int, micro_batches: int = 1,
+        heldout_bytes: int = 0, from_scratch: bool = False, packing: bool = True,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.modules: Mapping[str, nn.Module] = {"model": model}
+        self.model, self.train, self.seed, self.precision = model, train, seed, precision
+        self.row, self.rows, self.micro_batches, self.packing = row, max(tokens // row, 1), micro_batches, packing
+        self.heldout_bytes = heldout_bytes
+        ln_v = math.log(vocabulary)
+        self.expected_start = (0.95 * ln_v, 1.1 * ln_v, "ln V") if from_scratch else None
+        self._epoch: tuple[int, list[TokenBatch]] | None = None
+        self._lengths: dict[int, int] = {}
+        self._heldout = self._pack(heldout, list(range(len(heldout))))
+
+    def _pack(self, examples: Sequence[Encoded], order: Sequence[int]) -> list[TokenBatch]:
+        """Whole steps of packed rows; the last, smaller one is kept, so that every example is seen once an epoch."""
+        packed = pack(examples, self.row, order, together=self.packing)
+        return [to_batch(packed.rows[i : i + self.rows]) for i in range(0, len(packed.rows), self.rows)]
+
+    def batch(self, step: int) -> Sequence[TokenBatch]:
+        epoch, start = 0, step
+        while start >= self._steps(epoch):
+            start -= self._steps(epoch)
+            epoch += 1
+        whole = self._batches(epoch)[start]
+        size = -(-whole.ids_BT.shape[0] // self.micro_batches)
+        return [_slice(whole, i, i + size) for i in range(0, whole.ids_BT.shape[0], size)]
+
+    def _steps(self, epoch: int) -> int:
+        """How many steps an epoch has: first-fit packing makes it depend a little on the order."""
+        if epoch not in self._lengths:
+            self._lengths[epoch] = len(self._batches(epoch))
+        return self._lengths[epoch]
+
+    def _batches(self, epoch: int) -> list[TokenBatch]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            order = numpy_stream(self.seed, self.name, "order", epoch).permutation(len(self.train))
+            self._epoch = (epoch, self._pack(self.train, order.tolist()))
+        return self._epoch[1]
+
+    def loss(self, batch: TokenBatch) -> tuple[Tensor, Metrics]:
+        scored_BT = batch.targets_BT != -100
+        targets_N = batch.targets_BT[scored_BT]
+        with self.precision():
+            hidden_BTD = hidden_states(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT)
+            logits_NV = head(self.model, hidden_BTD[scored_BT])
+        total = cross_entropy_sum(logits_NV, targets_N)
+        count = max(len(targets_N), 1)
+        hits = float((logits_NV.detach().argmax(-1) == targets_N).sum())
+        return total, {"loss": float(total.detach()) / count, "accuracy": hits / count}
+
+    @torch.no_grad()
+    def evaluate(self) -> Metrics:
+        self.model.eval()
+        loss = hits = tokens = 0.0
+        for batch in self._heldout:
+            total, metrics = self.loss(batch)
+            loss, hits, tokens = loss + float(total), hits + metrics["accuracy"] * batch.weight, tokens + batch.weight
+        self.model.train()
+        figures = {"loss": loss / max(tokens, 1), "accuracy": hits / max(tokens, 1)}
+        if self.heldout_bytes:
+            figures["bits_per_byte"] = loss / math.log(2) / self.heldout_bytes
+        return figures
+
+
+def to_batch(rows: Sequence[object]) -> TokenBatch:
+    """Packed rows (plain lists of ids, positions, segments, scored) -> tensors; targets are the next scored token."""
+    width = max(len(row.ids) for row in rows)  # type: ignore[attr-defined]
+
+    def stack(name: str) -> Tensor:
+        return torch.tensor([[*(values := getattr(row, name)), *[0] * (width - len(values))] for row in rows])
+
+    ids, segments, scored = stack("ids"), stack("segments"), stack("scored").bool()
+    targets = torch.full_like(ids, -100)
+    inside = scored[:, 1:] & (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
+    targets[:, :-1] = torch.where(inside, ids[:, 1:], -100)
+    return TokenBatch(ids, stack("positions"), segments, targets)
+
+
+def _slice(batch: TokenBatch, start: int, stop: int) -> TokenBatch:
+    return TokenBatch(
+        batch.ids_BT[start:stop], batch.positions_BT[start:stop], batch.segments_BT[start:stop], batch.targets_BT[start:stop]
+    )

@@ -1,0 +1,49 @@
+"""A language model read as a policy: log-probabilities of answer tokens. Legend: B rows, T positions, N scored tokens, V vocabulary.
+
+The head runs on scored positions alone, in float32: log-probabilities are compared between policies, and a bfloat16
+logit of 20 is off by up to 0.06.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from posology.models.packed import head, hidden_states
+from posology.training.batches import SequenceBatch
+
+Precision = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored tokens, flattened row by row: token n is ids[row_N[n], position_N[n]]."""
+
+    logits_NV: Tensor  # float32, already divided by the temperature
+    logp_N: Tensor  # log-probability of the token that stands there
+    row_N: Tensor
+    position_N: Tensor
+
+    def per_row(self, x_N: Tensor, rows: int) -> Tensor:
+        """Sum a value of each token over its row: (N,) -> (B,)."""
+        return torch.zeros(rows, dtype=x_N.dtype).index_add(0, self.row_N, x_N)
+
+    def spread(self, x_N: Tensor, like_BT: Tensor) -> Tensor:
+        """Put a value of each token at its place in a (B, T) float tensor, 0 elsewhere."""
+        out = torch.zeros(like_BT.shape, dtype=x_N.dtype)
+        return out.index_put((self.row_N, self.position_N), x_N)
+
+
+def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, temperature: float = 1.0) -> Scored:
+    """Forward the rows once and read the log-probability of every scored token from the position before it."""
+    with precision():
+        hidden_BTD = hidden_states(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long())
+    row_N, position_N = batch.scored_BT.nonzero(as_tuple=True)
+    logits_NV = head(model, hidden_BTD[row_N, position_N - 1].float()) / temperature
+    token_N = batch.ids_BT[row_N, position_N]
+    logp_N = torch.log_softmax(logits_NV, -1).gather(1, token_N[:, None]).squeeze(1)
+    return Scored(logits_NV, logp_N, row_N, position_N)

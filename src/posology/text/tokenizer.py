@@ -1,0 +1,207 @@
+"""The tokenizer: byte-level BPE with single digits, eight special tokens and a chat template.
+
+Saved as a Hugging Face fast tokenizer, so that plain ``AutoTokenizer.from_pretrained`` reads it. Here the fast
+tokenizer's own library is used directly: transformers is imported only when `Tokenizer.hf` is asked for.
+
+Text is data: whatever a user writes, ``<|end|>`` included, becomes ordinary tokens. Only an answer's three
+calculator marks are parsed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+
+from posology.config import UserError
+from posology.text.calculator import CALC, END_CALC, EQUALS
+
+PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
+SPECIALS = (PAD, BOS, USER, ASSISTANT, END, CALC, EQUALS, END_CALC)  # ids 0 to 7, in this order
+LONGEST_TOKEN = 24  # bytes; longer merges memorise whole template sentences
+
+CHAT_TEMPLATE = (
+    "{{- bos_token }}"
+    "{%- for message in messages %}"
+    "{%- if message['role'] == 'user' %}{{- '<|user|>' + message['content'] }}"
+    "{%- elif message['role'] == 'assistant' %}{{- '<|assistant|>' + message['content'] + '<|end|>' }}"
+    "{%- else %}{{- raise_exception('roles are user and assistant, not ' + message['role']) }}{%- endif %}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|assistant|>' }}{%- endif %}"
+)
+_MARK = re.compile("|".join(re.escape(mark) for mark in (CALC, EQUALS, END_CALC)))
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Token ids for text, and back. `backend` never parses special tokens; the marks are put in by this class."""
+
+    backend: tokenizers.Tokenizer
+    source: str = field(repr=False)  # the text of tokenizer.json
+
+    @classmethod
+    def from_json(cls, source: str, where: str = "tokenizer.json") -> Tokenizer:
+        """From the text of a tokenizer.json; UserError if it is damaged or lacks one of the special tokens."""
+        try:
+            backend = tokenizers.Tokenizer.from_str(source)
+        except Exception as error:  # the library raises bare Exception
+            raise UserError(f"{where} is not a tokenizer: {' '.join(str(error).split())}") from None
+        if missing := [token for token in SPECIALS if backend.token_to_id(token) is None]:
+            hint = "train one with `posology run`, or take a stage's final folder"
+            raise UserError(f"{where} lacks the special tokens {' '.join(missing)}", hint)
+        backend.encode_special_tokens = True
+        backend.no_padding()
+        backend.no_truncation()
+        return cls(backend, source)
+
+    @cached_property
+    def hf(self) -> Any:
+        """The same tokenizer as a transformers PreTrainedTokenizerFast, with the chat template."""
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizers.Tokenizer.from_str(self.source), **_settings(), chat_template=CHAT_TEMPLATE
+        )
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: self.backend.token_to_id(token) for token in SPECIALS}
+
+    @property
+    def pad(self) -> int:
+        return self._ids[PAD]
+
+    @property
+    def bos(self) -> int:
+        return self._ids[BOS]
+
+    @property
+    def user(self) -> int:
+        return self._ids[USER]
+
+    @property
+    def assistant(self) -> int:
+        return self._ids[ASSISTANT]
+
+    @property
+    def end(self) -> int:
+        return self._ids[END]
+
+    @property
+    def calc(self) -> int:
+        return self._ids[CALC]
+
+    @property
+    def equals(self) -> int:
+        return self._ids[EQUALS]
+
+    @property
+    def endcalc(self) -> int:
+        return self._ids[END_CALC]
+
+    @property
+    def size(self) -> int:
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of tokenizer.json; written into each model's config as "posology_tokenizer"."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of ordinary text. Special tokens in it are not parsed; half a surrogate pair becomes "?"."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = self.backend.encode(clean, add_special_tokens=False).ids
+        return ids
+
+    def encode_answer(self, answer: str) -> list[int]:
+        """Ids of an answer: its calculator marks are parsed, no other special token is, and no end token is added."""
+        ids: list[int] = []
+        at = 0
+        for mark in _MARK.finditer(answer):
+            ids += self.encode_text(answer[at : mark.start()])
+            ids.append(self._ids[mark[0]])
+            at = mark.end()
+        return ids + self.encode_text(answer[at:])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids. Calculator marks are kept, the other special tokens are dropped; broken UTF-8 becomes U+FFFD."""
+        dropped = {self.pad, self.bos, self.user, self.assistant, self.end}
+        text: str = self.backend.decode([i for i in ids if i not in dropped], skip_special_tokens=False)
+        return text
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Learn byte-level BPE merges. The same corpus gives the same bytes, in whatever order its texts come.
+
+    A corpus too small for `vocabulary` gives fewer tokens: read `Tokenizer.size`.
+    """
+    smallest = len(SPECIALS) + 256
+    if vocabulary < smallest:
+        raise UserError(f"a vocabulary of {vocabulary} cannot hold 256 bytes and {len(SPECIALS)} special tokens")
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        max_token_length=LONGEST_TOKEN,
+        show_progress=False,
+    )
+    backend.train_from_iterator((text for text in sorted(texts)), trainer)
+    # One BOS on plain text in other programs; the chat template brings its own and asks for none.
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, SPECIALS.index(BOS))]
+    )
+    return Tokenizer.from_json(backend.to_str(pretty=True))
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json and chat_template.jinja."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {**_settings(), "tokenizer_class": "PreTrainedTokenizerFast"}
+    names = {key: value for key, value in _settings().items() if key.endswith("_token")}
+    (folder / "tokenizer.json").write_bytes(tokenizer.source.encode())
+    (folder / "tokenizer_config.json").write_bytes(_json(settings))
+    (folder / "special_tokens_map.json").write_bytes(_json(names))
+    (folder / "chat_template.jinja").write_bytes(CHAT_TEMPLATE.encode())
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer saved in `folder`. UserError if it is missing, damaged, or has not our special tokens."""
+    path = Path(folder) / "tokenizer.json"
+    try:
+        source = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "the tokenizer is made by `posology run`; each stage's final folder holds a copy"
+        raise UserError(f"no tokenizer in {folder}", hint) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is damaged: it is not UTF-8 text") from None
+    return Tokenizer.from_json(source, str(path))
+
+
+def _settings() -> dict[str, Any]:
+    return {
+        "bos_token": BOS,
+        "eos_token": END,
+        "pad_token": PAD,
+        "additional_special_tokens": [USER, ASSISTANT, CALC, EQUALS, END_CALC],
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

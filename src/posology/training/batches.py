@@ -1,0 +1,70 @@
+"""Tensors that objectives read. Legend: B rows, T positions, D width, V vocabulary.
+
+Every batch knows its weight: the number of units its loss sums over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Packed or padded rows for next-token prediction.
+
+    `segments_BT` numbers the examples inside a row from 1, 0 is padding; attention is causal and stays inside a
+    segment. `positions_BT` restart at 0 in each segment. `targets_BT` is the next token where it is scored and
+    -100 elsewhere (prompt, padding, calculator values, the last token of a segment).
+    """
+
+    ids_BT: Tensor
+    positions_BT: Tensor
+    segments_BT: Tensor
+    targets_BT: Tensor
+
+    @property
+    def weight(self) -> float:
+        return float((self.targets_BT != -100).sum())
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """One prompt and answer a row. `mask_BT` marks real tokens, `scored_BT` the answer tokens that are the
+    policy's own (with the end token, without what the calculator inserted). scored_BT[b, t] speaks of ids_BT[b, t]."""
+
+    ids_BT: Tensor
+    mask_BT: Tensor
+    scored_BT: Tensor
+
+    @property
+    def positions_BT(self) -> Tensor:
+        return (self.mask_BT.long().cumsum(1) - 1).clamp_min(0)
+
+    @property
+    def weight(self) -> float:
+        return float(self.ids_BT.shape[0])
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Row i of `rejected` is the worse answer to the same question as row i of `chosen`."""
+
+    chosen: SequenceBatch
+    rejected: SequenceBatch
+    label_B: Tensor  # probability that `chosen` is the better one: 1.0, or a soft label from votes
+    index_B: Tensor  # row numbers in the data set (precomputed reference log-probs are looked up by them)
+
+    @property
+    def weight(self) -> float:
+        return float(self.index_B.shape[0])
+
+
+def pad_rows(rows: list[list[int]], value: int, side: str = "right") -> Tensor:
+    """Ragged lists -> (B, T) of int64, padded on one side."""
+    width = max(len(row) for row in rows)
+    if side == "left":
+        return torch.tensor([[value] * (width - len(row)) + row for row in rows])
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])
