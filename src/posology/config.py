@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-
-class UserError(Exception):
-    """Something the user can mend: shown as one line and a hint, never as a traceback. `code` is the exit code."""
-
-    def __init__(self, message: str, hint: str = "", code: int = 1) -> None:
-        super().__init__(message)
-        self.message, self.hint, self.code = message, hint, code
-
-
-class ConfigError(UserError):
-    """A bad configuration (exit code 2, as for any usage error)."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint, code=2)
+from posology.errors import ConfigError as ConfigError
+from posology.errors import UserError as UserError
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -42,6 +30,7 @@ class DataConfig(Section):
     missing_share: float = Field(0.08, ge=0, le=0.5, description="SFT share: the deciding value left out (ask)")
     pairs: int = Field(8, ge=1, le=100, description="preference pairs a fact")
     items: float = Field(1.0, gt=0, le=10, description="size of the exam, 1 = DOMAIN.md's sizes")
+    drugs: tuple[str, ...] = Field((), description="teach these drugs alone (generic names); empty: the whole knowledge base")
     facts_limit: int = Field(0, ge=0, description="0: all facts; otherwise the first N by salted hash (smoke)")
 
 
@@ -63,12 +52,16 @@ class ModelConfig(Section):
     def _divides(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.width // self.heads % 2:
+            raise ValueError(f"width {self.width} / heads {self.heads} is odd: rotary positions turn pairs of numbers")
         return self
 
 
 class OptimiserConfig(Section):
     kind: Literal["muon", "adamw"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's rate (embeddings, norms, heads; all with adamw)")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="AdamW's rate (embeddings, norms, heads; all with adamw)"
+    )
     muon_learning_rate: float = Field(0.005, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's")
@@ -131,7 +124,7 @@ class RewardConfig(StageConfig):
 
 
 class PpoConfig(StageConfig):
-    """Proximal policy optimisation with KL control. `fit.steps` counts optimiser steps: rollouts * epochs * minibatches."""
+    """PPO with KL control. `fit.steps` counts optimiser steps: rollouts * epochs * minibatches."""
 
     reward: str = "reward"
     rows: int = Field(128, ge=2, description="answers a rollout")
@@ -173,11 +166,15 @@ class DpoConfig(StageConfig):
 
 
 class EvaluationConfig(Section):
+    budget_s: float = Field(
+        80, gt=0, description="seconds that grading is meant to take on 2 cores; told when exceeded"
+    )
     rows: int = Field(256, ge=1, description="answers decoded together")
     max_new_tokens: int = Field(96, ge=8)
     samples: int = Field(4, ge=1, le=16, description="answers at temperature 1 a prompt, for usefulness")
     sampled_prompts: int = Field(240, ge=1)
     bootstrap: int = Field(2000, ge=100)
+    budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
 
 
 class RunConfig(Section):
@@ -197,16 +194,11 @@ class RunConfig(Section):
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a YAML file, apply ``a.b=c`` overrides (values are YAML), validate. ConfigError says what, where, what is allowed."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise ConfigError(f"no config file {path}", f"there is: {', '.join(near)}" if near else "") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must hold a mapping of sections, found {type(raw).__name__}")
+    """Read a YAML file, apply ``a.b=c`` overrides (values are YAML), validate.
+
+    ConfigError says what is wrong, where, and what is allowed.
+    """
+    raw = _read_yaml(path)
     for item in overrides or []:
         _override(raw, item)
     return validate(raw)
@@ -217,7 +209,9 @@ def validate(raw: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(raw)
     except ValidationError as error:
-        raise _explain(error.errors()[0]) from None
+        # An unknown key explains a missing one ("ppoo" and no "ppo"), so it is told first.
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise _explain(problems[0]) from None
 
 
 def dump_config(config: RunConfig) -> str:
@@ -226,14 +220,48 @@ def dump_config(config: RunConfig) -> str:
     return text
 
 
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise ConfigError(f"no config file {path}", f"there is: {', '.join(near)}" if near else "") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not text in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping of sections, found {type(raw).__name__}")
+    _refuse_duplicates(tree, path)
+    return raw
+
+
+def _refuse_duplicates(node: yaml.Node | None, path: Path) -> None:
+    """YAML itself lets the last of two equal keys win, in silence."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[Any, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise ConfigError(f"{path}:{line} gives {key.value} a second time (first on line {seen[key.value]})")
+            seen[key.value] = line
+            _refuse_duplicates(value, path)
+
+
 def _override(raw: dict[str, Any], item: str) -> None:
     key, equals, value = item.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {item!r} is not of the form section.key=value")
+    *parents, last = (part.strip() for part in key.split("."))
+    if not equals or not last or not all(parents):
+        raise ConfigError(f"--set {item!r} is not of the form section.key=value", "for example --set ppo.kl_target=2")
     node = raw
-    *parents, last = key.split(".")
     for name in parents:
-        child = node.setdefault(name, {})
+        child = node.get(name)
+        if child is None:  # absent, or a section left empty in the file
+            child = node[name] = {}
         if not isinstance(child, dict):
             raise ConfigError(f"--set {item!r}: {name!r} is a value, not a section")
         node = child
@@ -244,25 +272,85 @@ def _override(raw: dict[str, Any], item: str) -> None:
 
 
 def _explain(problem: Any) -> ConfigError:
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        *parents, name = problem["loc"]
-        known = _keys(parents)
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        hint = f"did you mean {'.'.join([*map(str, parents), near[0]])}?" if near else f"known keys: {', '.join(known)}"
-        return ConfigError(f"unknown config key {path}", hint)
-    if problem["type"] == "missing":
-        return ConfigError(f"the config lacks {path}", "start from configs/laptop.yaml")
+    """One of pydantic's problems in our words: path, value, what is allowed."""
+    parts = [str(part) for part in problem["loc"]]
+    path, kind = ".".join(parts) or "config", problem["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(parts)
+    if kind == "missing":
+        return ConfigError(f"the config lacks {path}", "add it, or start from configs/laptop.yaml")
     value = problem.get("input")
-    shown = f" = {value!r}" if not isinstance(value, dict) else ""
-    return ConfigError(f"bad value {path}{shown}", problem["msg"][0].lower() + problem["msg"][1:])
+    if kind == "model_type":
+        return ConfigError(f"bad value {path} = {value!r}", f"{path} is a section: its keys are {_list(_keys(parts))}")
+    allowed = _allowed(parts) or problem["msg"].removeprefix("Value error, ")
+    if isinstance(value, dict):  # a section whose values do not go together
+        return ConfigError(f"bad section {path}: {problem['msg'].removeprefix('Value error, ')}")
+    return ConfigError(f"bad value {path} = {value!r}", f"allowed: {allowed}")
 
 
-def _keys(parents: list[Any]) -> list[str]:
+def _unknown_key(parts: list[str]) -> ConfigError:
+    *parents, name = parts
+    known = _keys(parents)
+    path = ".".join(parts)
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return ConfigError(f"unknown config key {path}", f"did you mean {'.'.join([*parents, near[0]])}?")
+    elsewhere = [key for key in _paths(RunConfig) if key.rpartition(".")[2] == name]
+    if elsewhere:
+        return ConfigError(f"unknown config key {path}", f"did you mean {' or '.join(elsewhere[:3])}?")
+    place = ".".join(parents) or "the config"
+    return ConfigError(f"unknown config key {path}", f"{place} knows {_list(known)}")
+
+
+def _section(parents: list[str]) -> type[BaseModel] | None:
+    """The section class at a path; None where the path leads to a plain value or nowhere."""
     model: Any = RunConfig
     for name in parents:
-        field = model.model_fields.get(str(name)) if isinstance(model, type) else None
-        if field is None:
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+        field = model.model_fields.get(name)
+        model = field.annotation if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return None
+    found: type[BaseModel] = model
+    return found
+
+
+def _keys(parents: list[str]) -> list[str]:
+    section = _section(parents)
+    return list(section.model_fields) if section else []
+
+
+def _paths(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every key below a section, as "ppo.fit.steps"."""
+    paths = []
+    for name, field in section.model_fields.items():
+        paths.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            paths += _paths(field.annotation, f"{prefix}{name}.")
+    return paths
+
+
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "multiple_of": "a multiple of"}
+PLAIN = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _allowed(parts: list[str]) -> str:
+    """What a field takes, in words: "a number, more than 0, at most 5"; "" for shapes that pydantic words better."""
+    section = _section(parts[:-1])
+    field = section.model_fields.get(parts[-1]) if section else None
+    if field is None:
+        return ""
+    if get_origin(field.annotation) is Literal:
+        return _list(get_args(field.annotation))
+    kind = PLAIN.get(field.annotation) if isinstance(field.annotation, type) else None
+    if kind is None:
+        return ""
+    limits = [
+        f"{words} {getattr(rule, key)}"
+        for rule in field.metadata
+        for key, words in BOUNDS.items()
+        if hasattr(rule, key)
+    ]
+    return ", ".join([kind, *limits])
+
+
+def _list(names: Any) -> str:
+    return ", ".join(str(name) for name in names)

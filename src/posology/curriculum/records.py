@@ -73,7 +73,9 @@ class GoldDose:
     maximum: float | None = None  # the most per dose (or day, as `per`), in `unit`: above it is a critical error
     cap_binding: bool = False  # the cap, not the weight, decided
     expression: str = ""  # calculator expression that gives `high` ("" where nothing is computed)
+    expression_low: str = ""  # the one that gives `low`, where the two differ
     steps: tuple[float, ...] = ()  # doses given in steps (acetylcysteine), in `unit`
+    step_expressions: tuple[str, ...] = ()  # one a step ("" where nothing is computed)
     text: str = ""  # as an answer says it
 
 

@@ -101,9 +101,7 @@ class Condition(Frozen):
             return "comeds"
         if self.kind == "genotype":
             return f"genotype:{self.field}"
-        return {"pregnant": "pregnant", "lactating": "lactating", "allergy": "allergies", "condition": "conditions"}.get(
-            self.kind, self.kind
-        )
+        return {"allergy": "allergies", "condition": "conditions"}.get(self.kind, self.kind)
 
 
 def parse_condition(text: str) -> Condition:
@@ -115,7 +113,7 @@ def parse_condition(text: str) -> Condition:
             raise ValueError(f"{raw!r}: asks for {match[1]} of {len(parts)} parts")
         return Condition(kind="count", at_least=int(match[1]), parts=parts, text=raw)
     if raw in ("pregnant", "lactating"):
-        return Condition(kind=raw, text=raw)  # type: ignore[arg-type]  # raw is one of the two literals
+        return Condition(kind=raw, text=raw)
     if ": " in raw:
         return _parse_named(raw)
     return _parse_number(raw)
@@ -271,7 +269,7 @@ class Fact(Frozen):
     sources: tuple[SourceRef, ...] = Field(min_length=1)
     verified: Verified = Verified(by="none")
     exceptions: tuple[str, ...] = ()
-    view: Literal["primary", "other"] = "primary"  # "other": a second source's verdict; never decides, named as conflict
+    view: Literal["primary", "other"] = "primary"  # "other": another source's verdict; never decides, named as conflict
     conflicts_with: tuple[str, ...] = ()  # ids of facts that overlap this one and say something else, on purpose
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

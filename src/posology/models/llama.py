@@ -8,11 +8,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from posology.config import ModelConfig
 
 
-def language_model(config: ModelConfig, vocabulary: int, seed: int, *, bos: int, end: int, pad: int) -> LlamaForCausalLM:
+def language_model(
+    config: ModelConfig, vocabulary: int, seed: int, *, bos: int = 1, eos: int = 4, pad: int = 0
+) -> LlamaForCausalLM:
     """A Llama with random fp32 weights; the same seed gives the same weights, and torch's own random state is kept.
 
-    Hidden weights N(0, 0.02), as Hugging Face draws them. The embedding, tied to the output, is scaled so that the
-    first logits are small at any width: the first loss is near ln(vocabulary).
+    Hidden weights are N(0, 0.02), as Hugging Face draws them. The embedding, tied to the output, is narrower where
+    the model is wide: logits then start with a standard deviation of at most 0.3, and the first loss lies within
+    2 % of ln(vocabulary).
     """
     settings = LlamaConfig(
         vocab_size=vocabulary,
@@ -27,16 +30,14 @@ def language_model(config: ModelConfig, vocabulary: int, seed: int, *, bos: int,
         initializer_range=0.02,
         rms_norm_eps=1e-5,
         bos_token_id=bos,
-        eos_token_id=end,
+        eos_token_id=eos,
         pad_token_id=pad,
-        attn_implementation="sdpa",
         dtype="float32",
     )
+    settings._attn_implementation = "sdpa"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(settings)
         with torch.no_grad():
-            embedding = model.get_input_embeddings().weight
-            embedding.normal_(0.0, min(0.02, 0.3 / config.width**0.5))
-    model.generation_config.do_sample = False
-    return model.float()
+            model.model.embed_tokens.weight.normal_(0.0, min(0.02, 0.3 / config.width**0.5))
+    return model

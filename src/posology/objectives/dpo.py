@@ -30,8 +30,9 @@ METRICS = {
 class DpoObjective:
     """Train a policy on pairs against a frozen reference: another model, or the policy with its adapter off.
 
-    Log-probabilities are sums over the answer's own tokens, the end token included. A pair's reference log-probs
-    are computed once, when the pair is first met, and kept.
+    Log-probabilities are sums over the answer's own tokens, the end token included. Dropout is off: noise in log pi
+    that log pi_ref does not have would enter every margin. A pair's reference log-probs are computed once and kept.
+    Labels of pairs are not read: `label_smoothing` speaks for all of them.
     """
 
     stride = 1
@@ -48,7 +49,7 @@ class DpoObjective:
         self.beta, self.variant, self.label_smoothing, self.anchor = beta, variant, label_smoothing, anchor
         self.pad, self.precision, self.micro_batches = pad, precision, micro_batches
         self.order = Order(seed, name, len(train), pairs)
-        self.expected_start = (math.log(2) - 1e-4, math.log(2) + 1e-4, "ln 2") if variant == "sigmoid" else None
+        self.expected_start = None if variant == "ipo" else (math.log(2) - 1e-4, math.log(2) + 1e-4, "ln 2")
         self.start_metric = "preference"
         self._reference: dict[tuple[str, int], tuple[float, float]] = {}
         if reference is not None:
@@ -63,6 +64,7 @@ class DpoObjective:
         return self._loss(batch, "train")
 
     def _loss(self, batch: PairBatch, split: str) -> tuple[Tensor, Metrics]:
+        self.model.eval()
         logp_2B, tokens_2B = self._log_probs(self.model, batch)
         shift_2B = logp_2B - self._reference_log_probs(batch, split)
         chosen_B, rejected_B = shift_2B.chunk(2)
@@ -91,16 +93,16 @@ class DpoObjective:
     @torch.no_grad()
     def evaluate(self) -> Metrics:
         """Every metric on each held-out set, as "<metric>/<set>"."""
-        self.model.eval()
         figures: Metrics = {}
         for name, pairs in self.heldout.items():
+            if not pairs:
+                continue
             sums = dict.fromkeys(METRICS, 0.0)
             for start in range(0, len(pairs), 64):
                 batch = pair_batch(pairs, list(range(start, min(start + 64, len(pairs)))), self.pad)
                 for key, value in self._loss(batch, name)[1].items():
                     sums[key] += value * batch.weight
             figures |= {f"{key}/{name}": value / len(pairs) for key, value in sums.items()}
-        self.model.train()
         return figures
 
     def _log_probs(self, model: nn.Module, batch: PairBatch) -> tuple[Tensor, Tensor]:
@@ -109,18 +111,32 @@ class DpoObjective:
         scored = score_tokens(model, rows, self.precision)
         return scored.per_row(scored.logp_N, len(rows.ids_BT)), rows.scored_BT.sum(1).float()
 
-    @torch.no_grad()
     def _reference_log_probs(self, batch: PairBatch, split: str) -> Tensor:
+        """log pi_ref of the chosen answers above the rejected ones: (2B,)."""
         index = batch.index_B.tolist()
-        if any((split, i) not in self._reference for i in index):
-            training = self.model.training
-            self.model.eval()
-            off = contextlib.nullcontext() if self.reference is not None else self.model.disable_adapter()
-            with off:
-                logp_2B, _ = self._log_probs(self.reference or self.model, batch)
-            self.model.train(training)
-            chosen_B, rejected_B = logp_2B.chunk(2)
-            for i, chosen, rejected in zip(index, chosen_B.tolist(), rejected_B.tolist(), strict=True):
-                self._reference[split, i] = (chosen, rejected)
-        sums = torch.tensor([self._reference[split, i] for i in index], dtype=torch.float32)
+        for i in index:
+            if (split, i) not in self._reference:
+                self._keep_reference(split, self._home(i) if split == "train" else None, batch)
+        sums = torch.tensor([self._reference[split, i] for i in index])
         return torch.cat([sums[:, 0], sums[:, 1]])
+
+    def _home(self, index: int) -> int:
+        """The step of the first epoch at which a training pair is met."""
+        return self.order.first_step(index)
+
+    @torch.no_grad()
+    def _keep_reference(self, split: str, home: int | None, batch: PairBatch) -> None:
+        """Compute and keep the reference log-probs of `batch`, or of the pairs whose first step is `home`.
+
+        A sum of floats depends on the batch that it was computed in. So a training pair is always computed in the
+        batch in which it comes first, wherever a run was interrupted: resumed = uninterrupted, bit for bit.
+        """
+        off = contextlib.nullcontext() if self.reference is not None else self.model.disable_adapter()
+        model = self.model if self.reference is None else self.reference
+        for part in [batch] if home is None else self.batch(home):
+            with off:
+                logp_2B, _ = self._log_probs(model, part)
+            chosen_B, rejected_B = logp_2B.chunk(2)
+            for i, chosen, rejected in zip(part.index_B.tolist(), chosen_B.tolist(), rejected_B.tolist(), strict=True):
+                if home is None or self.order.first_step(i) == home:
+                    self._reference.setdefault((split, i), (chosen, rejected))

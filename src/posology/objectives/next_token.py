@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from posology.models.packed import head, hidden_states
+from posology.models.packed import head_logits, hidden_states
 from posology.objectives.losses import cross_entropy_sum
 from posology.objectives.policy import Precision
 from posology.seeds import numpy_stream
 from posology.text.chat import Encoded
-from posology.text.packing import pack
-from posology.training.batches import TokenBatch
+from posology.text.packing import IGNORED, PackedRow, pack
+from posology.training.batches import TokenBatch, pad_rows
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -54,8 +54,9 @@ class NextToken:
 
     def _pack(self, examples: Sequence[Encoded], order: Sequence[int]) -> list[TokenBatch]:
         """Whole steps of packed rows; the last, smaller one is kept, so that every example is seen once an epoch."""
-        packed = pack(examples, self.row, order, together=self.packing)
-        return [to_batch(packed.rows[i : i + self.rows]) for i in range(0, len(packed.rows), self.rows)]
+        groups = [order] if self.packing else [[index] for index in order]
+        rows = [row for group in groups for row in pack(examples, self.row, group).rows]
+        return [to_batch(rows[i : i + self.rows]) for i in range(0, len(rows), self.rows)]
 
     def batch(self, step: int) -> Sequence[TokenBatch]:
         epoch, start = 0, step
@@ -79,11 +80,11 @@ class NextToken:
         return self._epoch[1]
 
     def loss(self, batch: TokenBatch) -> tuple[Tensor, Metrics]:
-        scored_BT = batch.targets_BT != -100
+        scored_BT = batch.targets_BT != IGNORED
         targets_N = batch.targets_BT[scored_BT]
         with self.precision():
             hidden_BTD = hidden_states(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT)
-            logits_NV = head(self.model, hidden_BTD[scored_BT])
+            logits_NV = head_logits(self.model, hidden_BTD[scored_BT])
         total = cross_entropy_sum(logits_NV, targets_N)
         count = max(len(targets_N), 1)
         hits = float((logits_NV.detach().argmax(-1) == targets_N).sum())
@@ -103,18 +104,14 @@ class NextToken:
         return figures
 
 
-def to_batch(rows: Sequence[object]) -> TokenBatch:
-    """Packed rows (plain lists of ids, positions, segments, scored) -> tensors; targets are the next scored token."""
-    width = max(len(row.ids) for row in rows)  # type: ignore[attr-defined]
-
-    def stack(name: str) -> Tensor:
-        return torch.tensor([[*(values := getattr(row, name)), *[0] * (width - len(values))] for row in rows])
-
-    ids, segments, scored = stack("ids"), stack("segments"), stack("scored").bool()
-    targets = torch.full_like(ids, -100)
-    inside = scored[:, 1:] & (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
-    targets[:, :-1] = torch.where(inside, ids[:, 1:], -100)
-    return TokenBatch(ids, stack("positions"), segments, targets)
+def to_batch(rows: Sequence[PackedRow]) -> TokenBatch:
+    """Packed rows -> tensors, padded on the right; padding is segment 0 and never a target."""
+    return TokenBatch(
+        pad_rows([row.ids for row in rows], 0),
+        pad_rows([row.positions for row in rows], 0),
+        pad_rows([row.segments for row in rows], 0),
+        pad_rows([row.targets for row in rows], IGNORED),
+    )
 
 
 def _slice(batch: TokenBatch, start: int, stop: int) -> TokenBatch:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from posology.models.packed import head, hidden_states
+from posology.models.packed import head_logits, hidden_states
 from posology.training.batches import SequenceBatch
 
 Precision = Callable[[], AbstractContextManager[object]]
@@ -43,7 +43,7 @@ def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, t
     with precision():
         hidden_BTD = hidden_states(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long())
     row_N, position_N = batch.scored_BT.nonzero(as_tuple=True)
-    logits_NV = head(model, hidden_BTD[row_N, position_N - 1].float()) / temperature
+    logits_NV = head_logits(model, hidden_BTD[row_N, position_N - 1].float()) / temperature
     token_N = batch.ids_BT[row_N, position_N]
     logp_N = torch.log_softmax(logits_NV, -1).gather(1, token_N[:, None]).squeeze(1)
     return Scored(logits_NV, logp_N, row_N, position_N)

@@ -55,5 +55,7 @@ def require_fits(ids: Sequence[int], positions: int, new: int) -> None:
     """UserError, saying by how much, when a prompt and `new` tokens of answer do not fit into `positions`."""
     over = len(ids) + new - positions
     if over > 0:
-        message = f"the question is {over} tokens too long: {len(ids)} + {new} for the answer, the model reads {positions}"
+        message = (
+            f"the question is {over} tokens too long: {len(ids)} + {new} for the answer, the model reads {positions}"
+        )
         raise UserError(message, "shorten the question")

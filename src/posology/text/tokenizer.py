@@ -67,13 +67,13 @@ class Tokenizer:
         """The same tokenizer as a transformers PreTrainedTokenizerFast, with the chat template."""
         from transformers import PreTrainedTokenizerFast
 
-        return PreTrainedTokenizerFast(
+        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
             tokenizer_object=tokenizers.Tokenizer.from_str(self.source), **_settings(), chat_template=CHAT_TEMPLATE
         )
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {token: self.backend.token_to_id(token) for token in SPECIALS}
+        return {token: number for token in SPECIALS if (number := self.backend.token_to_id(token)) is not None}
 
     @property
     def pad(self) -> int:

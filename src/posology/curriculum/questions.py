@@ -1,0 +1,137 @@
+"""A patient and a drug -> the text of a question, in a wording of the asked group."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from posology.curriculum.mentions import Mention, head, mentions
+from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
+from posology.curriculum.splits import Group
+from posology.knowledge.patient import Patient
+
+_SPELLED = (
+    ("gerd", "GERD"), ("hiv ", "HIV "), ("g6pd", "G6PD"), ("long qt", "long QT"), ("vitamin k ", "vitamin K "),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    text: str
+    wording: str  # frame|structure: shared by no two groups
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What a question is about, before it is worded."""
+
+    drug: str  # as written: a generic name, a brand, a misspelling
+    patient: Patient
+    extra: tuple[Mention, ...] = ()  # said besides the patient's fields: "kidney disease" without a value
+
+
+def ask(
+    kind: str, slots: Slots, group: Group, rng: random.Random, *,
+    classes: Mapping[str, str] | None = None, frame: Frame | None = None,
+) -> Question:  # fmt: skip
+    """Word a question of this case kind; a given frame is used if the patient fits its slot.
+
+    `classes` labels drug classes ("nsaid" -> "NSAID"). A frame of the group always fits, since noun phrases take all.
+    """
+    patient = slots.patient
+    said = [*mentions(patient, rng, classes=classes), *slots.extra]
+    if frame is None or not _fits(frame, patient, said):
+        choices = [choice for choice in frames_for(kind, group) if _fits(choice, patient, said)]
+        frame = rng.choice(choices)
+    structure = rng.choice(STRUCTURES[frame.slot][group])
+    drug = f"{slots.drug} for {spelled(patient.indication)}" if patient.indication else slots.drug
+    text = frame.text.format(
+        drug=drug, Drug=capital(drug), to="in" if patient.indication else "for",
+        **{frame.slot: _describe(frame.slot, structure, patient, said, rng)},
+    )  # fmt: skip
+    return Question(capital(text) if frame.text[0] != "{" else text, f"{frame.name}|{structure}")
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def spelled(term: str) -> str:
+    """A term of the knowledge base as people write it: abbreviations in capitals."""
+    for plain, shown in _SPELLED:
+        term = term.replace(plain, shown)
+    return term
+
+
+def _fits(frame: Frame, patient: Patient, said: Sequence[Mention]) -> bool:
+    aged, sexed = patient.age_years is not None, patient.sex is not None
+    if frame.slot == "np":
+        return True
+    if frame.slot == "comed":
+        return len(said) == 1 and said[0].field == "comeds" and not aged and not sexed and not patient.indication
+    if frame.slot in ("sentence", "chart"):
+        return bool(said) or aged
+    return 1 <= len(said) + aged <= 2 and not sexed
+
+
+def _describe(slot: str, structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+    if slot == "np":
+        return _noun_phrase(structure, patient, said, rng)
+    if slot == "sentence":
+        return _sentence(structure, patient, said, rng)
+    if slot == "comed":
+        return said[0].when.removeprefix("with ")
+    everything = [*_age_and_sex(patient, rng), *said]
+    if slot == "chart":
+        if structure == "shuffled":
+            rng.shuffle(everything)
+        elif structure == "backward":
+            everything.reverse()
+        return ", ".join(spelled(mention.chart) for mention in everything)
+    if slot == "when":
+        return " ".join(spelled(mention.when) for mention in reversed(everything))
+    return " and ".join(spelled(mention.given) for mention in everything)
+
+
+def _age_and_sex(patient: Patient, rng: random.Random) -> list[Mention]:
+    bare = Patient(age_years=patient.age_years, sex=patient.sex)
+    return mentions(bare, rng, age_too=True)
+
+
+def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+    noun = head(patient, rng)
+    if not said:
+        return noun
+    if structure == "list":
+        return f"{noun} ({', '.join(spelled(mention.chart) for mention in said)})"
+    if structure == "who":
+        return f"{noun} who {' and '.join(spelled(mention.does) for mention in said)}"
+    if patient.pregnant and not patient.trimester and patient.age_years is None and rng.random() < 0.4:
+        noun, said = "a pregnant woman", [mention for mention in said if mention.field != "pregnant"]
+    text, last = noun, ""
+    for mention in said:
+        phrase = spelled(mention.after)
+        if not last or last == "weight_kg":
+            text += f" {phrase}"
+        elif phrase.startswith("with ") and " with " in text:
+            text += f" and {phrase.removeprefix('with ')}"
+        else:
+            text += f" and {phrase}"
+        last = mention.field
+    return text
+
+
+def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+    everything = [*_age_and_sex(patient, rng), *said]
+    if structure == "given":
+        return capital(" and ".join(spelled(mention.given) for mention in everything)) + "."
+    if said and rng.random() < 0.5:  # age and sex in the noun
+        noun, told = capital(head(patient, rng)), said
+    else:
+        noun, told = "My patient", everything
+    if structure == "two" and len(told) > 1:
+        first, *rest = told
+        then = capital(" and ".join(spelled(mention.given) for mention in rest))
+        return f"{noun} {spelled(first.does)}. {then}."
+    return f"{noun} {' and '.join(spelled(mention.does) for mention in told)}."

@@ -1,0 +1,61 @@
+"""The forward pass over packed or padded rows. Legend: B rows, T positions, D width, V vocabulary, N scored places.
+
+A row holds examples one after another; `segments_BT` numbers them from 1 and is 0 on padding. Attention is causal
+and stays inside a segment, so that a packed example has the same loss and gradient as one alone. Padding attends
+to padding: its outputs are finite and nobody reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def segment_mask(segments_BT: Tensor) -> Tensor:
+    """(B, 1, T, T) of bool: True where a query (third axis) may look at a key (fourth)."""
+    same = segments_BT[:, :, None] == segments_BT[:, None, :]
+    causal = torch.ones(segments_BT.shape[1], segments_BT.shape[1], dtype=torch.bool, device=segments_BT.device).tril()
+    return (same & causal)[:, None]
+
+
+def hidden_states(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Tensor) -> Tensor:
+    """(B, T, D): what the output head reads, after the last norm. `model` is a causal LM, or a trunk without a head."""
+    trunk = trunk_of(model)
+    output = trunk(
+        input_ids=ids_BT, position_ids=positions_BT, attention_mask=segment_mask(segments_BT), use_cache=False
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden
+
+
+def head_logits(model: Any, hidden: Tensor) -> Tensor:
+    """(..., V): the output head on hidden states of any leading shape, with the family's scaling if it has one."""
+    logits: Tensor = model.get_output_embeddings()(hidden)
+    config = model.config
+    if scale := getattr(config, "logit_scale", None):  # Cohere
+        logits = logits * scale
+    if scale := getattr(config, "logits_scaling", None):  # Granite
+        logits = logits / scale
+    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+def forward_packed(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Tensor) -> Tensor:
+    """(B, T, V) logits of every place. Where few places are scored, `hidden_states` and `head_logits` cost less."""
+    return head_logits(model, hidden_states(model, ids_BT, positions_BT, segments_BT))
+
+
+def mask_layout(mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Positions and segments of one padded example a row, padding on either side: positions count real tokens."""
+    segments_BT = mask_BT.long()
+    return (segments_BT.cumsum(1) - 1).clamp_min(0), segments_BT
+
+
+def trunk_of(model: Any) -> Any:
+    """The model without its output head, adapters kept: what `hidden_states` runs."""
+    if hasattr(model, "peft_config") and hasattr(model, "get_base_model"):
+        model = model.get_base_model()  # peft puts its layers inside the base model
+    return model.base_model if model.get_output_embeddings() is not None else model

@@ -1,0 +1,143 @@
+"""What recipes share: a run's curriculum, its parents, encoded records, and the calculator's hook.
+
+A stage is finished when its `final` folder is whole and was made from the same fingerprint: settings, seed, parents'
+digests, facts and our version. Anything else is made again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from posology import __version__
+from posology.config import LoraConfig, RunConfig
+from posology.curriculum.build import Curriculum, build_curriculum, read_curriculum, write_curriculum
+from posology.curriculum.records import Dialogue, Preference
+from posology.files import hash_files, sha256_text
+from posology.knowledge.library import FOLDER
+from posology.models.loading import save_language_model
+from posology.models.precision import pick_precision
+from posology.objectives.pairs import Pair
+from posology.rollout.sampler import TokenHook, sample
+from posology.runs import Run, Stage, resolve_parent
+from posology.text.calculator import CalculatorError, calculate
+from posology.text.chat import Encoded, encode_dialogue, encode_prompt
+from posology.text.tokenizer import Tokenizer, save_tokenizer
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A finished stage that another starts from. `digest` is over its weights."""
+
+    name: str
+    path: Path
+    digest: str
+
+
+def open_parent(run: Run, spec: str) -> Parent:
+    """A stage of this run, or of another by its path; UserError that names the command which makes it."""
+    path = resolve_parent(spec, run)
+    return Parent(spec, path, hash_files(path, "**/*.safetensors", "**/*.json"))
+
+
+def curriculum_of(config: RunConfig, run: Run) -> Curriculum:
+    """The run's records: read if they were made from this data section, seed and facts; built and written otherwise."""
+    asked = data_fingerprint(config)
+    if run.data_fingerprint() != asked:
+        write_curriculum(build_curriculum(config.data, config.seed), run.data_dir)
+        run.mark_data(asked)
+    return read_curriculum(run.data_dir)
+
+
+def data_fingerprint(config: RunConfig) -> str:
+    parts = {"data": _plain(config.data), "seed": config.seed, "facts": hash_files(FOLDER, "**/*.toml"), "version": __version__}
+    return sha256_text(json.dumps(parts, sort_keys=True))
+
+
+def stage_fingerprint(stage: Stage, config: RunConfig, sections: Any, parents: Sequence[Parent]) -> str:
+    """SHA-256 of everything that a stage's weights depend on."""
+    parts = {
+        "stage": stage.name,
+        "settings": _plain(sections),
+        "data": data_fingerprint(config),
+        "parents": [parent.digest for parent in parents],
+    }
+    return sha256_text(json.dumps(parts, sort_keys=True))
+
+
+def _plain(value: Any) -> Any:
+    """Settings as JSON values, without those that cannot change a weight."""
+    if isinstance(value, BaseModel):
+        idle = ("budget_s", "keep_checkpoints", "min_accuracy", "parent")
+        return {key: _plain(getattr(value, key)) for key in type(value).model_fields if key not in idle}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def encode_dialogues(tokenizer: Tokenizer, dialogues: Iterable[Dialogue]) -> list[Encoded]:
+    return [encode_dialogue(tokenizer, dialogue.prompt, dialogue.answer) for dialogue in dialogues]
+
+
+def encode_pairs(tokenizer: Tokenizer, preferences: Iterable[Preference], positions: int) -> tuple[list[Pair], int]:
+    """Pairs whose two sides both fit, and how many did not: a pair is never cut in half."""
+    pairs, dropped = [], 0
+    for preference in preferences:
+        chosen = encode_dialogue(tokenizer, preference.prompt, preference.chosen)
+        rejected = encode_dialogue(tokenizer, preference.prompt, preference.rejected)
+        if max(len(chosen), len(rejected)) > positions:
+            dropped += 1
+        else:
+            pairs.append(Pair(chosen, rejected))
+    return pairs, dropped
+
+
+def adapter_settings(lora: LoraConfig) -> LoraConfig | None:
+    return None if lora.kind == "none" else lora
+
+
+def language_model_saver(model: Any, tokenizer: Tokenizer) -> Callable[[Path], None]:
+    """Write a stage's final folder: weights and tokenizer side by side, so that plain transformers loads it."""
+
+    def save(folder: Path) -> None:
+        save_language_model(model, folder, tokenizer=tokenizer.fingerprint)
+        save_tokenizer(tokenizer, folder)
+
+    return save
+
+
+def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
+    """When the model writes <|equals|>, insert the value of the expression behind the last <|calc|> and the closing mark.
+
+    An expression outside the grammar gets the closing mark alone: the answer then has no value, and is graded so.
+    """
+
+    def hook(row: int, answer: list[int]) -> list[int] | None:
+        if tokenizer.calc not in answer:
+            return [tokenizer.endcalc]
+        start = len(answer) - 1 - answer[::-1].index(tokenizer.calc)
+        try:
+            value = calculate(tokenizer.decode(answer[start + 1 : -1]))
+        except CalculatorError:
+            return [tokenizer.endcalc]
+        return [*tokenizer.encode_text(value), tokenizer.endcalc]
+
+    return hook
+
+
+def sample_answers(model: Any, tokenizer: Tokenizer, prompts: Sequence[str], max_new_tokens: int, seed: int) -> list[Encoded]:
+    """One sampled answer (temperature 1, with the calculator) to each prompt, as prompt and answer tokens."""
+    asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    rollout = sample(
+        model, asked, pad=tokenizer.pad, end=tokenizer.end, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed,
+        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=pick_precision(),
+    )  # fmt: skip
+    return [
+        Encoded([*prompt, *ids], [*[False] * len(prompt), *own])
+        for prompt, ids, own in zip(asked, rollout.ids, rollout.own, strict=True)
+    ]

@@ -1,0 +1,108 @@
+"""Optimise the fine-tuned model against the reward ensemble, held near its start by KL and watched by the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from posology.config import PpoConfig, RunConfig, UserError
+from posology.curriculum.build import Curriculum
+from posology.curriculum.records import Case
+from posology.evaluation.scorers import usefulness
+from posology.files import read_json
+from posology.models.heads import from_language_model
+from posology.models.loading import load_language_model
+from posology.models.precision import pick_precision
+from posology.objectives.ppo import Gold, PpoObjective
+from posology.recipes.materials import (
+    Parent,
+    adapter_settings,
+    calculator_hook,
+    curriculum_of,
+    language_model_saver,
+    open_parent,
+    stage_fingerprint,
+)
+from posology.recipes.reward import load_ensemble
+from posology.runs import Run, Stage
+from posology.seeds import seed_of, stream
+from posology.text.chat import encode_prompt
+from posology.text.tokenizer import Tokenizer, load_tokenizer
+from posology.training.fit import fit
+from posology.training.progress import Progress
+
+
+def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> Stage:
+    settings = config.ppo
+    stage = run.stage("ppo")
+    parent = open_parent(run, settings.parent or "sft")
+    judge = open_parent(run, settings.reward)
+    made_of = stage_fingerprint(stage, config, settings, [parent, judge])
+    if stage.is_finished(made_of):
+        return stage
+    forced = check_gate(judge, config.reward.min_accuracy, force=force)
+    tokenizer = load_tokenizer(parent.path)
+    curriculum = curriculum_of(config, run)
+    lora = adapter_settings(settings.lora)
+    policy = load_language_model(
+        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter")
+    )
+    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint)
+    precision = pick_precision(settings.fit.precision)
+    watched = monitor_cases(curriculum, settings, config.seed)
+    objective = PpoObjective(
+        "ppo", policy, reference, from_language_model(policy), load_ensemble(judge, tokenizer, precision),
+        rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
+        gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
+        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
+    )  # fmt: skip
+    stage.note(forced=forced, reward_accuracy=gate_figures(judge))
+    every = settings.monitor_every * objective.stride
+    fit(
+        objective, settings.fit.model_copy(update={"evaluate_every": every}), stage, seed=config.seed, fingerprint=made_of,
+        progress=progress, save_final=language_model_saver(policy, tokenizer),
+    )  # fmt: skip
+    return stage
+
+
+def gate_figures(judge: Parent) -> dict[str, float]:
+    """The reward model's held-out accuracy on facts unseen in pairs: k, n, value, low, high."""
+    figures: dict[str, float] = read_json(judge.path / "heldout.json")["heldout_facts"]
+    return figures
+
+
+def check_gate(judge: Parent, threshold: float, *, force: bool) -> bool:
+    """Refuse (exit 3) a reward model whose held-out accuracy interval reaches below `threshold`.
+
+    Returns True where the gate failed and `force` let PPO start all the same.
+    """
+    figures = gate_figures(judge)
+    if figures["low"] >= threshold:
+        return False
+    if force:
+        return True
+    wrong = 1 - figures["value"]
+    raise UserError(
+        f"the reward model prefers the rejected answer on {wrong:.0%} of held-out pairs (n = {figures['n']:.0f})\n"
+        f"  {judge.path / 'heldout.json'} · interval {figures['low']:.3f} to {figures['high']:.3f} · "
+        f"gate reward.min_accuracy = {threshold}\n"
+        "  PPO would push toward worse answers, so it was not started",
+        "look at the pairs with `posology data show --kind preference --limit 5`, or start it anyway with --force",
+        code=3,
+    )
+
+
+def rollout_prompts(curriculum: Curriculum, tokenizer: Tokenizer) -> list[list[int]]:
+    """Every training question once: PPO learns on the wordings and numbers that SFT saw."""
+    prompts = sorted({dialogue.prompt for dialogue in curriculum.dialogues if dialogue.split == "train"})
+    return [encode_prompt(tokenizer, prompt) for prompt in prompts]
+
+
+def monitor_cases(curriculum: Curriculum, settings: PpoConfig, seed: int) -> list[Case]:
+    """Held-out questions of the development split; the exam itself is read once, at the end."""
+    cases = sorted((case for case in curriculum.cases if case.split == "dev"), key=lambda case: case.case_id)
+    return stream(seed, "ppo", "monitor").sample(cases, min(settings.monitor_prompts, len(cases)))
+
+
+def gold_score(tokenizer: Tokenizer, cases: Sequence[Case]) -> Gold:
+    """The judge's usefulness, 0-10, of an answer to monitor prompt i."""
+    return lambda number, ids: usefulness(cases[number], tokenizer.decode(ids))

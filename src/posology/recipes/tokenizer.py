@@ -1,0 +1,24 @@
+"""Train the tokenizer on training text alone: no word of the exam, and no name that S4 or S5 ask about."""
+
+from __future__ import annotations
+
+from posology.config import RunConfig
+from posology.files import publish
+from posology.recipes.materials import curriculum_of, stage_fingerprint
+from posology.runs import Run, Stage
+from posology.text.tokenizer import save_tokenizer, train_tokenizer
+
+
+def tokenizer(config: RunConfig, run: Run) -> Stage:
+    stage = run.stage("tokenizer")
+    made_of = stage_fingerprint(stage, config, config.tokenizer, [])
+    if stage.is_finished(made_of):
+        return stage
+    curriculum = curriculum_of(config, run)
+    texts = [document.text for document in curriculum.documents if document.split == "train"]
+    texts += [text for d in curriculum.dialogues if d.split == "train" for text in (d.prompt, d.answer)]
+    trained = train_tokenizer(texts, config.tokenizer.vocabulary)
+    with publish(stage.final) as folder:
+        save_tokenizer(trained, folder)
+    stage.mark_finished(made_of, vocabulary=trained.size)
+    return stage
