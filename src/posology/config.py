@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 class DataConfig(Section):
     """What the curriculum makes of the knowledge base. Counts are a fact's, before any limit on tokens."""
 
@@ -30,7 +33,9 @@ class DataConfig(Section):
     missing_share: float = Field(0.08, ge=0, le=0.5, description="SFT share: the deciding value left out (ask)")
     pairs: int = Field(8, ge=1, le=100, description="preference pairs a fact")
     items: float = Field(1.0, gt=0, le=10, description="size of the exam, 1 = DOMAIN.md's sizes")
-    drugs: tuple[str, ...] = Field((), description="teach these drugs alone (generic names); empty: the whole knowledge base")
+    drugs: tuple[str, ...] = Field(
+        (), description="teach these drugs alone (generic names); empty: the whole knowledge base"
+    )
     facts_limit: int = Field(0, ge=0, description="0: all facts; otherwise the first N by salted hash (smoke)")
 
 
@@ -65,7 +70,7 @@ class OptimiserConfig(Section):
     muon_learning_rate: float = Field(0.005, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's")
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Share, Share] = (0.9, 0.95)
     eps: float = Field(1e-8, gt=0)
     warmup: int = Field(20, ge=0, description="steps of linear warm-up")
     decay: float = Field(0.4, ge=0, le=1, description="share of the steps, at the end, over which the rate falls to 0")
@@ -116,6 +121,9 @@ class RewardConfig(StageConfig):
     members: int = Field(3, ge=1, le=9)
     pairs: int = Field(32, ge=1, description="pairs an optimiser step")
     bootstrap: bool = True
+    extra_layers: int = Field(
+        1, ge=0, le=4, description="decoder layers added on top of the parent's, identity at the start"
+    )
     centering: float = Field(0.0, ge=0, description="lambda of lambda * (r_chosen + r_rejected)^2")
     aggregate: Literal["mean", "min", "mean_minus_std"] = "mean_minus_std"
     std_weight: float = Field(0.5, ge=0, description="lambda of mean - lambda * std")
@@ -153,6 +161,14 @@ class PpoConfig(StageConfig):
     stop_on_divergence: bool = True
     lora: LoraConfig = LoraConfig()
 
+    @model_validator(mode="after")
+    def _fits(self) -> PpoConfig:
+        if self.minibatches > self.rows:
+            raise ValueError(f"minibatches {self.minibatches} is more than rows {self.rows}")
+        if self.kl_floor > self.kl_ceiling:
+            raise ValueError(f"kl_floor {self.kl_floor} is above kl_ceiling {self.kl_ceiling}")
+        return self
+
 
 class DpoConfig(StageConfig):
     """Direct preference optimisation."""
@@ -166,13 +182,11 @@ class DpoConfig(StageConfig):
 
 
 class EvaluationConfig(Section):
-    budget_s: float = Field(
-        80, gt=0, description="seconds that grading is meant to take on 2 cores; told when exceeded"
-    )
     rows: int = Field(256, ge=1, description="answers decoded together")
     max_new_tokens: int = Field(96, ge=8)
     samples: int = Field(4, ge=1, le=16, description="answers at temperature 1 a prompt, for usefulness")
     sampled_prompts: int = Field(240, ge=1)
+    pretrain_share: float = Field(0.2, gt=0, le=1, description="share of the exam that the base model answers")
     bootstrap: int = Field(2000, ge=100)
     budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
 
@@ -277,6 +291,9 @@ def _explain(problem: Any) -> ConfigError:
     path, kind = ".".join(parts) or "config", problem["type"]
     if kind == "extra_forbidden":
         return _unknown_key(parts)
+    if parts[-1:] and parts[-1].isdecimal():  # an item of a list
+        parts = parts[:-1]
+        path, kind = (".".join(parts), "") if kind == "missing" else (path, kind)
     if kind == "missing":
         return ConfigError(f"the config lacks {path}", "add it, or start from configs/laptop.yaml")
     value = problem.get("input")
@@ -335,21 +352,24 @@ PLAIN = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 def _allowed(parts: list[str]) -> str:
     """What a field takes, in words: "a number, more than 0, at most 5"; "" for shapes that pydantic words better."""
     section = _section(parts[:-1])
-    field = section.model_fields.get(parts[-1]) if section else None
-    if field is None:
+    field = section.model_fields.get(parts[-1]) if section and parts else None
+    return _range(field.annotation, field.metadata) if field else ""
+
+
+def _range(annotation: Any, rules: list[Any]) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation, *extra = get_args(annotation)
+        rules = [rule for item in extra for rule in getattr(item, "metadata", [item])]
+    if get_origin(annotation) is Literal:
+        return _list(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        first, *rest = get_args(annotation)
+        count = "a list" if rest == [Ellipsis] else f"a list of {1 + len(rest)}"
+        return f"{count}, each {_range(first, [])}"
+    if annotation not in PLAIN:
         return ""
-    if get_origin(field.annotation) is Literal:
-        return _list(get_args(field.annotation))
-    kind = PLAIN.get(field.annotation) if isinstance(field.annotation, type) else None
-    if kind is None:
-        return ""
-    limits = [
-        f"{words} {getattr(rule, key)}"
-        for rule in field.metadata
-        for key, words in BOUNDS.items()
-        if hasattr(rule, key)
-    ]
-    return ", ".join([kind, *limits])
+    limits = [f"{words} {getattr(rule, key)}" for rule in rules for key, words in BOUNDS.items() if hasattr(rule, key)]
+    return ", ".join([PLAIN[annotation], *limits])
 
 
 def _list(names: Any) -> str:

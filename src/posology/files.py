@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ TEMPORARY = ".tmp-"  # names that begin so are unfinished and may be deleted by 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it was. UserError when the disk is full or not writable."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(TEMPORARY + path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -34,7 +34,8 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
         _fsync_dir(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise cannot_write(path, error) from error
 
 

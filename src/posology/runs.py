@@ -154,7 +154,8 @@ class Stage:
 
     def mark_started(self, fingerprint: str) -> None:
         """From now on the stage is not finished; an older result stays in `final` until a new one takes its place."""
-        self.note(status="training", fingerprint=fingerprint)
+        about = {key: value for key, value in self.manifest().items() if key not in ("digest", "seconds")}
+        atomic_write_json(self.path / "manifest.json", {**about, "status": "training", "fingerprint": fingerprint})
 
     def mark_finished(self, fingerprint: str, **facts: Any) -> None:
         """Write down that `final` is whole and was made of what `fingerprint` stands for."""

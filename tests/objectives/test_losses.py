@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from posology.objectives import losses
 
 
@@ -61,9 +62,7 @@ def test_dpo_variants_by_hand() -> None:
     assert losses.ipo(zero, 0.1)[0] == pytest.approx(25)
 
 
-def brute_force_gae(
-    rewards: list[float], values: list[float], gamma: float, lam: float
-) -> list[float]:
+def brute_force_gae(rewards: list[float], values: list[float], gamma: float, lam: float) -> list[float]:
     """The definition: A_t = sum_l (gamma lam)^l delta_{t+l}, each delta written out."""
     count = len(rewards)
     after = [*values[1:], 0.0]
@@ -80,7 +79,9 @@ def test_gae_equals_brute_force_over_own_tokens(seed: int, gamma: float, lam: fl
     advantages, returns = losses.gae(rewards, values * own, own, gamma, lam)
     for row in range(3):
         places = own[row].nonzero().flatten().tolist()
-        expected = brute_force_gae([float(rewards[row, t]) for t in places], [float(values[row, t]) for t in places], gamma, lam)
+        expected = brute_force_gae(
+            [float(rewards[row, t]) for t in places], [float(values[row, t]) for t in places], gamma, lam
+        )
         assert torch.allclose(advantages[row, places], torch.tensor(expected), atol=1e-4)
         assert torch.allclose(returns[row, places], torch.tensor(expected) + values[row, places], atol=1e-4)
     assert (advantages[~own] == 0).all() and (returns[~own] == 0).all()

@@ -56,7 +56,7 @@ def article(noun: str) -> str:
 
 def age_words(age_years: float) -> tuple[str, str]:
     """("62", "year") or ("7", "month"): months below two years where the age is not a whole year."""
-    if age_years < 2 and abs(age_years - round(age_years)) > 1e-6 or age_years == 0:
+    if age_years < 2 and abs(age_years - round(age_years)) > 1e-6:
         return str(round(age_years * 12)), "month"
     return number(age_years), "year"
 
@@ -68,12 +68,13 @@ def head(patient: Patient, rng: random.Random) -> str:
         if sex:
             return {"female": "a woman", "male": "a man"}[sex]
         return rng.choice(("my patient", "my patient", "a patient", "someone"))
+    if age == 0:
+        return "a newborn"
     count, unit = age_words(age)
-    child = age < 13
     if sex:
         noun = {("female", True): "girl", ("male", True): "boy", ("female", False): "woman", ("male", False): "man"}
-        who = " " + noun[sex, child]
-    elif child:
+        who = " " + noun[sex, age < 18]
+    elif age < 13:
         who = rng.choice(("", " child", " child")) if unit == "year" else rng.choice(("", " baby"))
     else:
         who = rng.choice(("", "", " patient"))
@@ -122,6 +123,8 @@ _LABORATORY = {
 
 
 def _age(age_years: float, rng: random.Random) -> Mention:
+    if age_years == 0:
+        return Mention("age_years", "", "is a newborn", "newborn", "for a newborn", "the patient is a newborn")
     count, unit = age_words(age_years)
     short = {"year": "y", "month": "months"}[unit]
     plural = unit if count == "1" else f"{unit}s"

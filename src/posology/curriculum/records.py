@@ -29,6 +29,7 @@ class Document:
     text: str
     fact_id: str
     wording: str  # id of the template that made it
+    split: Literal["train", "heldout"] = "train"  # heldout: reserved wordings, read only to measure the loss
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ def is_dev_fact(fact_id: str) -> bool:
     return unit("dev", fact_id) < DEV_FACTS
 
 
+def split_of(fact_id: str) -> Literal["dev", "exam"]:
+    """Whose questions a fact serves: development's, or the exam's (S0 to S8)."""
+    return "dev" if is_dev_fact(fact_id) else "exam"
+
+
 def is_pair_fact(fact_id: str) -> bool:
     """False for the facts that preference training never sees (PairSplit "heldout_facts")."""
     return unit("pairs", fact_id) >= PAIR_FACTS
@@ -42,8 +47,13 @@ def is_member_held_out(fact_id: str, drug: str) -> bool:
 
 
 def number_group(drug: str, field: str, value: float) -> Group:
-    """Who may use this value of this field with this drug: training (and S0, S1), the exam (S2), or development."""
-    share = unit("number", drug, field, f"{value:g}")
+    """Who may use this number with this drug: training (and S0, S1), the exam (S2), or development.
+
+    The number counts as it is written (months below two years), whatever field it is in: one that is reserved stands
+    in no training question on the drug.
+    """
+    months = field == "age_years" and value < 2 and value % 1 > 1e-9
+    share = unit("number", drug, f"{round(12 * value) if months else value:g}")
     if share < EXAM_NUMBERS:
         return "exam"
     return "dev" if share < EXAM_NUMBERS + DEV_NUMBERS else "train"

@@ -24,38 +24,55 @@ _FIELDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("trimester", r"\btrimester\b"),
         ("pregnant", r"\bpregnan(?:cy|t)\b"),
         ("sex", r"\bsex\b|\bgender\b"),
-        ("indication", r"\bindication\b|\bwhat (?:it is|is it|the medicine is) (?:used |given )?for\b|\breason for (?:use|the prescription)\b"),
-        ("allergies", r"\b(?:kind|type|nature) of (?:the )?(?:\w+ )?(?:reaction|allergy)\b|\b(?:allergy|allergic) reaction\b|\breaction type\b|\breaction\b"),
+        ("indication", r"\bindication\b|\bwhat (?:it|the medicine) is (?:used |given )?for\b|\breason for use\b"),
+        ("allergies", r"\b(?:kind|type|nature) of (?:the )?(?:\w+ )?(?:reaction|allergy)\b|\breaction\b"),
         ("comeds", r"\bother (?:medicines|medications|drugs)\b|\bco-?medications?\b"),
-        ("drug", r"\bwhich (?:drug|medicine|medication)\b|\bwhat (?:drug|medicine|medication)\b|\bname of the (?:drug|medicine|medication)\b"),
+        ("drug", r"\b(?:which|what|name of the) (?:drug|medicine|medication)\b"),
     )
 )  # fmt: skip
-_GENES = re.compile(
-    r"\b(cyp\d[a-z]\d{1,2}|dpyd|tpmt|nudt15|slco1b1|g6pd|vkorc1|hla-[ab]\*?\d\d:\d\d|ugt1a1)\b"
-)
+_GENES = re.compile(r"\b(cyp\d[a-z]\d{1,2}|dpyd|tpmt|nudt15|slco1b1|g6pd|vkorc1|hla-[ab]\*?\d\d:\d\d|ugt1a1)\b")
 _KNOWS_NOT = re.compile(
-    r"\bnot covered\b|\bno reviewed facts?\b|\bno (?:reliable |reviewed |known )?(?:facts?|information|data|entry|record) (?:about|on|for|available)\b"
-    r"|\b(?:do|does|did) not (?:know|recogni[sz]e|have (?:any )?(?:information|facts?|data|a reviewed fact))\b(?! (?:the|his|her|their|your) (?!drug|medicine|medication))"
-    r"|\b(?:not familiar with|unfamiliar with|never heard of|have not heard of|not aware of (?:a|any) (?:drug|medicine))\b"
-    r"|\b(?:unknown|unrecogni[sz]ed|not a known|no known|not a recogni[sz]ed|not a real) (?:drug|medicine|medication|name)\b"
-    r"|\b(?:is|are) (?:not|un)(?: ?known| ?covered| in (?:my|the) (?:knowledge|sources|facts|database)| listed)\b(?= to me\b|\.|$| in my\b)"
-    r"|\boutside (?:what i know|my knowledge|the knowledge base|my sources)\b|\bnot in (?:my|the) (?:knowledge(?: base)?|sources|database)\b"
+    r"\bnot covered\b|\bno reviewed facts?\b|\bno (?:reliable |reviewed |known )?(?:facts?|information|data|entry"
+    r"|record) (?:about|on|for|available)\b"
+    r"|\b(?:do|does|did) not (?:know|recogni[sz]e|have (?:any )?(?:information|facts?|data"
+    r"|a reviewed fact))\b(?! (?:the|his|her|their|your) (?!drug|medicine|medication))"
+    r"|\b(?:not familiar with|unfamiliar with|never heard of|have not heard of|not aware of (?:a|any) (?:drug"
+    r"|medicine))\b"
+    r"|\bdoes not appear in (?:the|my)\b|\bnot (?:one|a name|a drug|a medicine) (?:that |which )?i (?:recogni[sz]e"
+    r"|know)\b"
+    r"|\bno such (?:drug|medicine|medication|name)\b"
+    r"|\b(?:unknown|unrecogni[sz]ed|not a known|no known|not a recogni[sz]ed|not a real) (?:drug|medicine|medication"
+    r"|name)\b"
+    r"|\b(?:is|are) (?:not|un)(?: ?known| ?covered| in (?:my|the) (?:knowledge|sources|facts|database)"
+    r"| listed)\b(?= to me\b|\.|$| in my\b)"
+    r"|\boutside (?:what i know|my knowledge|the knowledge base|my sources)\b|\bnot in (?:my"
+    r"|the) (?:knowledge(?: base)?|sources|database)\b"
 )  # fmt: skip
 _STRONG = re.compile(
-    r"\bnot enough (?:information|data|detail)|\binsufficient (?:information|data)|\b(?:can|could) not (?:say|tell|determine|judge|decide|answer|assess|advise|be (?:determined|judged|decided|answered|assessed))\b"
-    r"|\bunable to (?:say|tell|determine|judge|decide|answer|assess|advise)\b|\bmore (?:information|data|details?) (?:is|are) (?:needed|required)\b"
-    r"|\bneed(?:ed|s)? to know\b|\b(?:i|we) (?:would )?(?:need|require) (?:the|his|her|their|your|an?|to have|more|one)\b|\bplease (?:provide|give|tell|state|send|share)\b"
-    r"|\b(?:information|value|result) is missing\b|\b(?:do|does) not know (?:the|his|her|their|your)\b|\bimpossible to (?:say|tell|judge|answer)\b"
+    r"\bnot enough (?:information|data|detail)|\binsufficient (?:information|data)|\b(?:can|could) not (?:say|tell"
+    r"|determine|judge|decide|answer|assess|advise|be (?:determined|judged|decided|answered|assessed))\b"
+    r"|\bunable to (?:say|tell|determine|judge|decide|answer|assess|advise)\b|\bmore (?:information|data"
+    r"|details?) (?:is|are) (?:needed|required)\b"
+    r"|\b(?:need(?:ed|s)?|have) to (?:know|see)\b|\b(?:i|we) (?:would )?(?:need|require) (?:the|his|her|their|your"
+    r"|an?|to have|more|one)\b|\bplease (?:provide|give|tell|state|send|share)\b|\b(?:tell|give|send) me\b"
+    r"|\blet me know\b"
+    r"|\b(?:information|value|result) is missing\b|\b(?:do|does) not know (?:the|his|her|their|your)\b"
+    r"|\b(?:impossible|hard|difficult) to (?:say|tell|judge|answer)\b"
     r"|\bit is not possible to (?:say|tell|judge|answer|decide)\b|\bmissing:"
 )  # fmt: skip
 _WEAK = re.compile(
-    r"\b(?:depends? on|(?:check|measure|obtain|get|find out|ask for|confirm|determine) (?:the|his|her|their|your)|evidence is insufficient|insufficient evidence|i am not sure|not certain)\b"
+    r"\b(?:depends? on|(?:check|measure|obtain|get|find out|ask for|confirm|determine) (?:the|his|her|their|your)"
+    r"|evidence is insufficient|insufficient evidence|i am not sure|not certain)\b"
 )
-_NEEDED = re.compile(r"^[^.]{0,20}?\b(?:is|are|result is|value is|class is|type is)? ?(?:still |first )?(?:needed|required|missing|unknown|not (?:given|stated|known|provided|mentioned))\b")
+_NEEDED = re.compile(
+    r"^[^.]{0,20}?\b(?:is|are|result is|value is|class is|type is)? ?(?:still |first )?(?:needed|required|missing"
+    r"|unknown|not (?:given|stated|known|provided|mentioned))\b"
+)
 _ASKING = re.compile(r"\b(?:what|which|how (?:old|heavy|much|tall|long)|do you know|could you|can you|may i|is the)\b")
 _MAYBE = re.compile(
-    r"cover|review|inform|data|fact|know|famil|heard|recogni|enough|insuffic|can not|could not|unable|need|requir|please|"
-    r"missing|depend|check|measure|obtain|find out|ask|confirm|determ|sure|certain|possible|unknown|not |what|which|how|\?"
+    r"cover|review|inform|data|fact|know|famil|heard|recogni|enough|such|appear|have to|tell|give|send|let|insuffic"
+    r"|can not|could not|unable|need|requir|please|missing|depend|check|measure|obtain|find out|ask|confirm|determ"
+    r"|sure|certain|possible|unknown|not |what|which|how|hard|difficult|\?"
 )
 
 
@@ -110,7 +127,9 @@ def _needed_fields(sentence: str) -> frozenset[str]:
     return frozenset(out)
 
 
-def cause_is_right(missing: frozenset[str], not_covered: bool, gold_missing: tuple[str, ...], gold_not_covered: bool) -> bool:
+def cause_is_right(
+    missing: frozenset[str], not_covered: bool, gold_missing: tuple[str, ...], gold_not_covered: bool
+) -> bool:
     """Whether an abstention names the right cause.
 
     A missing value: at least one of the gold's fields and none besides (asking for everything is no diagnosis).

@@ -36,12 +36,14 @@ class Dose:
 
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
-_UNIT = r"(?:mg|milligrams?|mcg|micrograms?|ug|grams?|g|international units?|iu|units?|ml|millilit(?:er|re)s?|%|percent|per cent)"
+_UNIT = (
+    "(?:mg|milligrams?|mcg|micrograms?|ug|grams?|g|international units?|iu|units?|ml|millilit(?:er|re)s?"
+    "|%|percent|per cent)"
+)
 _AMOUNT = re.compile(
     rf"(?<![\w.])(?P<low>{_NUMBER})(?: ?(?P<unit1>{_UNIT}))?(?: ?(?:-|to|and) ?(?P<high>{_NUMBER}))?"
-    rf" ?-?(?P<unit>(?<=\d){_UNIT}|(?<= ){_UNIT})(?![\w%])"
+    rf"[ -]?(?P<unit>{_UNIT})(?![\w%])"
 )
-_LATER_UNIT = re.compile(rf"^ ?(?:-|to) ?(?P<high>{_NUMBER}) ?(?P<unit>{_UNIT})(?![\w%])")
 _NOT_A_DOSE = re.compile(r"^ ?/ ?(?:dl|ml|min|l\b|hour|h\b|1\.73)|^ per (?:dl|ml|min|minute|lit)")
 _RATE = re.compile(r"^ ?/ ?(?:kg|m2)|^ ?per (?:kg|kilogram|m2|square)|^ ?(?:for )?(?:each|every) (?:kg|kilogram)")
 _UNITS = {
@@ -51,7 +53,8 @@ _UNITS = {
 }  # fmt: skip
 _WORDS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "six": 6.0}
 _EVERY = re.compile(
-    rf"\b(?:every|each|q) ?(?P<low>{_NUMBER}|one|two|three|four|six)(?: ?(?:-|to) ?(?P<high>{_NUMBER}))? ?-?(?P<unit>h(?:ours?|rs?|ourly)?|days?|weeks?)\b"
+    rf"\b(?:every|each|q) ?(?P<low>{_NUMBER}|one|two|three|four|six)(?: ?(?:-|to) ?(?P<high>{_NUMBER}))?"
+    r" ?-?(?P<unit>h(?:ours?|rs?|ourly)?|days?|weeks?)\b"
 )
 _NAMED = tuple(
     (re.compile(pattern), hours)
@@ -61,35 +64,55 @@ _NAMED = tuple(
         (r"\b(?:twice|two times|2 times) (?:daily|a day|per day|each day)|\bbid\b", 12.0),
         (r"\b(?:three times|thrice|3 times) (?:daily|a day|per day|each day)|\btid\b", 8.0),
         (r"\b(?:four times|4 times) (?:daily|a day|per day|each day)|\bqid\b", 6.0),
-        (r"\b(?:once daily|once a day|once per day|once each day|one time a day|every day|each day|every morning|every evening|every night|at night|at bedtime|nightly|qd)\b", 24.0),
+        (
+            r"\b(?:once daily|once a day|once per day|once each day|one time a day|every day|each day|every morning"
+            r"|every evening|every night|at night|at bedtime|nightly|qd)\b", 24.0),
     )
 )  # fmt: skip
-_A_DAY = re.compile(r"^ ?(?:/|a|per|in a|each) ?(?:day\b|24 ?h)|^ (?:total )?(?:in total )?(?:a|per|each) day\b|^ ?/ ?d\b|^ total daily\b|^ in 24 ?h")
+_A_DAY = re.compile(
+    r"^ ?(?:/|a|per|in a|each) ?(?:day\b|24 ?h)|^ (?:total )?(?:in total )?(?:a|per|each) day\b|^ ?/ ?d\b"
+    r"|^ total daily\b|^ in 24 ?h"
+)
 _DAILY = re.compile(r"^ daily\b")
 _TOTAL_BEFORE = re.compile(r"\b(?:daily dose of|total daily dose(?: of| is|:)?|total of|a day's total of) ?$")
-_DIVIDED = re.compile(r"\b(?:in|into|as|divided by) (?P<n>\d|two|three|four|six) (?:equal |divided |separate |split )*(?:doses|portions)\b")
+_DIVIDED = re.compile(
+    r"\b(?:in|into|as|divided by) (?P<n>\d|two|three|four|six) (?:equal |divided |separate |split )*(?:doses"
+    r"|portions)\b"
+)
 _CEILING = re.compile(
-    r"(?:\bat most|\bno more than|\bnot more than|\bexceed(?:ing|s)?|\bmaximum(?: \w+)?(?: dose)?(?: of| is|:)?|\bmax(?: dose)?(?: of| is|:)?|\bup to|"
-    r"\blimit(?:ed)?(?: \w+){0,5} to|\bcap(?:ped)?(?: \w+){0,3} (?:at|to)|<=?|\bless than|\bbelow|\bunder|\bnever (?:above|over)|\bnot (?:above|over))"
+    r"(?:\bat most|\bno more than|\bnot more than|\bexceed(?:ing|s)?|\bmaximum(?: \w+)?(?: dose)?(?: of| is|:)?"
+    r"|\bmax(?: dose)?(?: of| is|:)?|\bup to|"
+    r"\blimit(?:ed)?(?: \w+){0,5} to|\bcap(?:ped)?(?: \w+){0,3} (?:at|to)|<=?|\bless than|\bbelow|\bunder"
+    r"|\bnever (?:above|over)|\bnot (?:above|over))"
     r" ?(?:a total of |a dose of |the |a |an )?$"
 )
 _CEILING_AFTER = re.compile(r"^ ?,? ?(?:or less|or lower|at most|maximum\b|max\b|as a maximum|ceiling)")
-_USUAL = re.compile(r"\b(?:usual|normal|standard|original|full|instead of|rather than|down from|reduced from)\b[^.:;]{0,28}$")
+_USUAL = re.compile(
+    r"\b(?:usual|normal|standard|original|full|instead of|rather than|down from|reduced from)\b[^.:;]{0,28}$|\bfrom $"
+)
 _SINGLE = re.compile(r"\b(?:one|a single|single) (?:[a-z]+ )?dose(?: of)? ?$")
-_SINGLE_AFTER = re.compile(r"^ (?:once\b(?! (?:daily|a|per|each|weekly))|as (?:a|one) single dose|as one dose|in a single dose|single dose|stat\b)")
-_THEN = re.compile(r"^(?: (?:iv|po|orally|intravenously))?(?: over [\d.]+ (?:h|hours?|min|minutes))?,? ?(?:and |followed by |followed )?(?:then|next|followed by|by)(?: a further)? ?$")
+_SINGLE_AFTER = re.compile(
+    r"^ (?:once\b(?! (?:daily|a|per|each|weekly))|as (?:a|one) single dose|as one dose|in a single dose|single dose"
+    r"|stat\b)"
+)
+_THEN = re.compile(
+    r"^(?: (?:iv|po|orally|intravenously))?(?: over [\d.]+ (?:h|hours?|min|minutes))?,? ?(?:and |followed by "
+    r"|followed )?(?:then|next|followed by|by)(?: a further)? ?$"
+)
 _HALF = re.compile(
-    r"\bhalf (?:of )?(?:the |its |a )?(?:usual |normal |standard |full )?(?:dose|dosage)\b|\bhalve (?:the )?(?:dose|dosage)|\b(?:dose|dosage) (?:should be |is |must be )?halved\b"
+    r"\bhalf (?:of )?(?:the |its |a )?(?:usual |normal |standard |full )?(?:dose|dosage)\b|\bhalve (?:the )?(?:dose"
+    r"|dosage)|\b(?:dose|dosage) (?:should be |is |must be )?halved\b"
     r"|\b(?:dose|dosage)\b[^.]{0,20}\bby (?:a )?half\b"
 )
-_OF_DOSE = re.compile(r"^ (?:of|reduction|lower|less)\b|^ ?(?:$|[.,;)])|^ (?:dose )?(?:reduction|decrease)\b")
+_OF_A_DOSE = re.compile(r"\bdos(?:e|age|ing)\b|\breduc|\busual\b|\bgive\b|\bstart")
+_OF_PEOPLE = re.compile(r" (?:risk|chance|of (?:patients|people|cases))")
 _CUT_BY = re.compile(r"\b(?:by|a) (?:about )?$")
 _PLAIN = re.compile(r"\d|half|halve")
 
 
 def read_doses(sentence: str, mentions: tuple[Mention, ...], focus: str) -> tuple[Dose, ...]:
-    """The doses of one normalised sentence, in order. A dose belongs to the drug named last before it, or to `focus`."""
-    if not _PLAIN.search(sentence):
+    """The doses of one normalised sentence, in order; each of the drug named last before it, or of `focus`."""
+    if not _PLAIN.search(sentence) or sentence.startswith(("reason:", "deciding:", "sources ")):
         return ()
     found: list[tuple[int, int, Dose]] = []
     matches = list(_amounts(sentence))
@@ -108,11 +131,6 @@ def _amounts(sentence: str) -> list[tuple[int, int, float, float, str]]:
     for match in _AMOUNT.finditer(sentence):
         start, end, high_text = match.start(), match.end(), match["high"]
         low, unit = _value(match["low"]), _unit(match["unit"])
-        if match["unit1"] and not high_text:  # "200 mg" read as number, unit, then a stray unit cannot happen
-            unit = _unit(match["unit1"])
-        if not high_text and (later := _LATER_UNIT.match(sentence[end:])):
-            high_text, end = later["high"], end + later.end()
-            unit = _unit(later["unit"]) if _unit(later["unit"]) == unit else unit
         high = _value(high_text) if high_text else low
         if high < low or (high_text and re.search(r"\bfrom $", sentence[:start])):
             low = high  # "from 1000 mg to 500 mg": the second is what is advised
@@ -130,19 +148,19 @@ def _one(sentence: str, start: int, end: int, stop: int, amount: tuple[float, fl
     ceiling = bool(_CEILING.search(before)) or bool(_CEILING_AFTER.match(after))
     usual = bool(_USUAL.search(before))
     every = _interval(near)
-    if _A_DAY.match(after) or _TOTAL_BEFORE.search(before):
-        if (parts := _DIVIDED.search(near)) is not None:
-            count = _WORDS.get(parts["n"]) or float(parts["n"])
-            return Dose(low / count, high / count, unit, "dose", (24 / count, 24 / count), ceiling, usual=usual)
-        if every is not None and every[0] < 24:
-            count = 24 / every[0]
-            return Dose(low / count, high / count, unit, "dose", every, ceiling, usual=usual)
+    a_day = bool(_A_DAY.match(after)) or bool(_TOTAL_BEFORE.search(before))
+    daily = every is None and bool(_DAILY.match(after))
+    count = 0.0
+    if (a_day or daily) and (parts := _DIVIDED.search(near)) is not None:
+        count = _WORDS.get(parts["n"]) or float(parts["n"])
+    elif a_day and every is not None and every[0] < 24:
+        count = 24 / every[0]
+    if count:  # a day's amount in so many doses
+        return Dose(low / count, high / count, unit, "dose", (24 / count, 24 / count), ceiling, usual=usual)
+    if a_day:
         return Dose(low, high, unit, "day", None, ceiling, usual=usual)
-    if every is None and _DAILY.match(after):
+    if daily:
         every = (24.0, 24.0)
-        if (parts := _DIVIDED.search(near)) is not None:
-            count = _WORDS.get(parts["n"]) or float(parts["n"])
-            return Dose(low / count, high / count, unit, "dose", (24 / count, 24 / count), ceiling, usual=usual)
     if _SINGLE.search(before) or _SINGLE_AFTER.match(after):
         every = None
     return Dose(low, high, unit, "dose", every, ceiling, usual=usual)
@@ -150,7 +168,7 @@ def _one(sentence: str, start: int, end: int, stop: int, amount: tuple[float, fl
 
 def _share(before: str, after: str, low: float, high: float) -> Dose | None:
     """A percentage of the usual dose; "reduce by 25 %" leaves 75 %."""
-    if not re.search(r"\bdos(?:e|age|ing)\b|\breduc|\busual\b|\bgive\b|\bstart", before + after) or re.match(r" (?:risk|chance|of (?:patients|people|cases))", after):
+    if not _OF_A_DOSE.search(before + after) or _OF_PEOPLE.match(after):
         return None
     if _CUT_BY.search(before) or re.match(r" (?:dose )?(?:reduction|decrease|lower|less)", after):
         low, high = 100 - high, 100 - low

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from posology.knowledge.library import Library
-from posology.text.calculator import strip_spans
+from posology.text.calculator import EQUALS, strip_spans
 
 WORDS_READ = 120  # an answer that needs more than this to say its verdict has not said it
 
@@ -22,11 +22,13 @@ _SIGNS = str.maketrans(
 )
 _CONTRACTIONS = re.compile(r"\b(ca|wo|sha|ai|[a-z]+)n't\b")
 _IRREGULAR = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
-_ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|vs|approx|b\.i\.d|t\.i\.d|q\.i\.d|i\.v|p\.o|max|dr)\.")
+_ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|vs|approx|b\.i\.d|t\.i\.d|q\.i\.d|i\.v|p\.o|max|dr|et al)\.")
+_FAILED_SPAN = f"{EQUALS}?"  # no value could be worked out
 _SPACE = re.compile(r"[ \t\r\f\v]+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+|\s*\n+\s*|\s*;\s*")
 _CLAUSE_BREAK = re.compile(
-    r",?\s+(?=(?:but|however|although|though|whereas|yet|so use|so give|and use|and give|and switch|and consider)\b)"
+    r",?\s+(?=(?:but|however|although|though|whereas|yet|so use|so give|and use|and give|and switch|and consider"
+    r"|and (?:is|can|may|should|must|needs))\b)|,\s+(?=so\b)"
     r"|,\s+(?=(?:use|give|prefer|choose|consider|try|switch|take)\b)"
     r"|,?\s+(?=while\s+(?!taking\b|on\b|using\b|receiving\b|pregnant\b|breast))"
 )
@@ -36,7 +38,7 @@ WORD = re.compile(r"[a-z0-9]+")
 def normalise(text: str) -> str:
     """Lower case, one spelling for signs and contractions, calculator spans reduced to their values."""
     if "<|" in text:
-        text = strip_spans(text)
+        text = strip_spans(text.replace(_FAILED_SPAN, EQUALS))  # "?" would end a sentence as a question
     text = text.translate(_SIGNS).replace("≥", ">=").replace("≤", "<=").lower()
     text = text.replace("cannot", "can not").replace("**", "").replace("__", "")
     if "n't" in text:

@@ -22,7 +22,7 @@ PRESUMED_AGE = 40.0  # a question that gives no age is about an adult
 PRESUMED_WEIGHT = 70.0
 NOTHING = "nothing stated that a fact addresses"
 KIDNEY_FIELDS = ("egfr", "crcl", "creatinine_mg_dl")
-USUAL_TYPES = (FactType.INDICATION, FactType.PAEDIATRIC)  # ADJUST there is the usual dose by weight, no restriction
+USUAL_TYPES = (FactType.PAEDIATRIC, FactType.INDICATION)  # ADJUST there is the usual dose by weight, no restriction
 ASK_ORDER = (
     "egfr", "crcl", "weight_kg", "age_years", "child_pugh", "creatinine_mg_dl", "height_cm", "trimester", "indication",
 )  # fmt: skip
@@ -112,8 +112,8 @@ def known(patient: Patient, name: str) -> bool:
     return getattr(patient, name, None) not in (None, "")
 
 
-def demanded(items: Sequence[Assessed], patient: Patient, library: Library) -> list[str]:
-    """Unknown `requires` fields of the facts that could still matter, the worst fact's first."""
+def demanded(items: Sequence[Assessed], patient: Patient, library: Library) -> dict[str, int]:
+    """Unknown `requires` fields of the facts that could still matter, with the rank of the worst such fact."""
     votes: dict[str, int] = {}
     for item in items:
         fact = item.rule.fact
@@ -121,7 +121,7 @@ def demanded(items: Sequence[Assessed], patient: Patient, library: Library) -> l
         if unknown and _could_matter(item, patient, library):
             for name in unknown:
                 votes[name] = max(votes.get(name, 0), item.verdict.rank)
-    return ordered(votes)
+    return votes
 
 
 def _could_matter(item: Assessed, patient: Patient, library: Library) -> bool:
@@ -135,8 +135,12 @@ def _could_matter(item: Assessed, patient: Patient, library: Library) -> bool:
     return all(evaluate(condition, presumed, library) is not Match.FAILS for condition in item.rule.when)
 
 
-def ordered(votes: dict[str, int]) -> list[str]:
+def ordered(*counts: dict[str, int]) -> list[str]:
     """Field names, those of the worst verdict first; ties in the order in which a pharmacist asks."""
+    votes: dict[str, int] = {}
+    for count in counts:
+        for name, rank in count.items():
+            votes[name] = max(votes.get(name, 0), rank)
     place = {name: index for index, name in enumerate(ASK_ORDER)}
     return sorted(votes, key=lambda name: (-votes[name], place.get(name, len(place)), name))
 
@@ -199,28 +203,38 @@ def _about_genotype(genotype: Genotype) -> Callable[[Condition], bool]:
 
 
 def uncovered(
-    found: Sequence[Circumstance], answering: Sequence[Assessed], items: Sequence[Assessed], patient: Patient
+    found: Sequence[Circumstance],
+    fired: Sequence[Assessed],
+    answering: Sequence[Assessed],
+    items: Sequence[Assessed],
+    patient: Patient,
 ) -> tuple[list[str], dict[str, int]]:
-    """Circumstances that no answering fact addresses.
+    """Circumstances that no answering fact (one that fires, or whose safe side this is) addresses.
 
     Returns the labels that nothing could address, and, for the others, the fields that would let a fact speak
-    (with the rank of the worst fact that asks for each).
+    (with the rank of the worst fact that asks for each). An indication is addressed by the safe side of a threshold
+    only where no fact about that very indication waits for a value: it may hold the dose.
     """
     labels: list[str] = []
     votes: dict[str, int] = {}
     for circumstance in found:
-        if any(circumstance.about(c) for item in answering for c in flat(item.rule.when)):
+        indication = circumstance.label.startswith("indication: ")
+        if _addressed(circumstance, fired if indication else answering):
             continue
         asked: dict[str, int] = {}
         for item in items:
             on_it = any(circumstance.about(c) and state is not Match.FAILS for c, state in item.pairs)
             for name in (blockers(item, patient) or ()) if on_it else ():
                 asked[name] = max(asked.get(name, 0), item.verdict.rank)
-        if not asked:
+        if not asked and not _addressed(circumstance, answering):
             labels.append(circumstance.label)
         for name, rank in asked.items():
             votes[name] = max(votes.get(name, 0), rank)
     return labels, votes
+
+
+def _addressed(circumstance: Circumstance, by: Sequence[Assessed]) -> bool:
+    return any(circumstance.about(condition) for item in by for condition in flat(item.rule.when))
 
 
 def blockers(item: Assessed, patient: Patient) -> tuple[str, ...] | None:
@@ -242,16 +256,28 @@ def _asked_as(condition: Condition) -> str:
     return "age_years" if condition.field == "age_months" else condition.patient_field
 
 
-def raised_genotypes(items: Sequence[Assessed], patient: Patient) -> list[str]:
-    """Genes raised without a result on which the drug has facts, as "genotype:GENE"."""
-    genes = {c.field.upper() for item in items for c in flat(item.rule.when) if c.kind == "genotype"}
-    return [f"genotype:{g.gene}" for g in patient.genotypes if not g.phenotype and g.gene in genes]
-
-
-def only_ways_to_dose(items: Sequence[Assessed], patient: Patient) -> list[str]:
-    """Where no fact speaks at all: what the facts that dose by a required field would have to know."""
+def raised_genotypes(items: Sequence[Assessed], patient: Patient) -> dict[str, int]:
+    """Genes raised without a result on which the drug has facts ("genotype:GENE"), with the worst fact's rank."""
+    raised = {g.gene for g in patient.genotypes if not g.phenotype}
     votes: dict[str, int] = {}
     for item in items:
+        for condition in flat(item.rule.when):
+            if condition.kind == "genotype" and condition.field.upper() in raised:
+                name = f"genotype:{condition.field.upper()}"
+                votes[name] = max(votes.get(name, 0), item.verdict.rank)
+    return votes
+
+
+def only_ways_to_dose(items: Sequence[Assessed], patient: Patient, *, children_only: bool = False) -> list[str]:
+    """Where no fact fires: what the facts that dose by a required field would have to know.
+
+    With `children_only` (a threshold already gives some comfort) a child's own doses alone are asked about.
+    """
+    votes: dict[str, int] = {}
+    child = patient.age_years is not None and patient.age_years < ADULT_YEARS
+    for item in items:
+        if children_only and not (child and item.rule.fact.type is FactType.PAEDIATRIC):
+            continue
         names = blockers(item, patient)
         if item.rule.fact.requires and names:
             for name in names:

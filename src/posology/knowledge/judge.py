@@ -62,15 +62,14 @@ def judge(patient: Patient, drug: str, library: Library | None = None) -> Judgem
     if findings.verdict.stops:
         return _answer(person, name, library, findings)
     answering = [*findings.fired, *(item for item, _ in findings.safe)]
-    labels, votes = coverage.uncovered(coverage.circumstances(person, library), answering, findings.items, person)
-    missing = [
-        *coverage.demanded(findings.items, person, library),
-        *coverage.raised_genotypes(findings.items, person),
-        *coverage.ordered(votes),
-    ]
-    if not answering and not missing and not labels:
-        missing = coverage.only_ways_to_dose(findings.items, person)
-        labels = [] if missing else [coverage.NOTHING]
+    found = coverage.circumstances(person, library)
+    labels, votes = coverage.uncovered(found, findings.fired, answering, findings.items, person)
+    missing = coverage.ordered(
+        coverage.demanded(findings.items, person, library), coverage.raised_genotypes(findings.items, person), votes
+    )
+    if not findings.fired and not missing and not labels:
+        missing = coverage.only_ways_to_dose(findings.items, person, children_only=bool(answering))
+        labels = [] if missing or answering else [coverage.NOTHING]
     if missing or labels:
         return _insufficient(name, findings, tuple(dict.fromkeys(missing)), tuple(labels))
     return _answer(person, name, library, findings)
@@ -127,8 +126,8 @@ def _weight(item: Assessed) -> tuple[int, int, int, int, int, str]:
     """Sort key: worst verdict, most conditions, a drug's own before its class's, restrictions before usual doses."""
     fact = item.rule.fact
     conditions = sum(1 for _ in coverage.flat(item.rule.when))
-    usual = fact.type in coverage.USUAL_TYPES
-    return -item.verdict.rank, -conditions, int(bool(fact.drug_class)), int(usual), SEVERITY[fact.severity], fact.id
+    usual = (*coverage.USUAL_TYPES,).index(fact.type) + 1 if fact.type in coverage.USUAL_TYPES else 0
+    return -item.verdict.rank, -conditions, int(bool(fact.drug_class)), usual, SEVERITY[fact.severity], fact.id
 
 
 def _distance(condition: Condition, person: Patient) -> float:
@@ -155,7 +154,8 @@ def _answer(person: Patient, name: str, library: Library, findings: Findings) ->
         winners.sort(key=lambda item: item.rule.fact.id != choice.fact.id if choice.fact else False)
     rest = [item for item in findings.fired if item not in winners]
     facts = [item.rule.fact for item in (*winners, *rest)]
-    facts += [fact for fact in _comforts(person, library, findings) if fact not in facts]
+    cited = {fact.id for fact in facts}
+    facts += [fact for fact in _comforts(person, library, findings) if fact.id not in cited]
     first = winners[0] if winners else findings.safe[0][0]
     values = _deciding(first.rule, person, library)
     mechanism = next((item.rule.fact.mechanism for item in winners if item.rule.fact.mechanism), "")
@@ -202,7 +202,7 @@ def _deciding(rule: Rule, person: Patient, library: Library) -> tuple[DecidingVa
 
 def _monitoring(winners: Sequence[Assessed], person: Patient, name: str, library: Library) -> str:
     own = next((item.rule.fact.monitoring for item in winners if item.rule.fact.monitoring), "")
-    if own:
+    if own or (winners and winners[0].verdict.stops):  # what is not given needs no watching
         return own
     for rule in library.rules_for(name):
         if rule.fact.type is FactType.MONITORING and decides(rule.fact, person.jurisdiction) and not rule.mirrored:

@@ -186,11 +186,12 @@ def matching_comed(condition: Condition, patient: Patient, library: Library) -> 
 def bound_text(condition: Condition) -> str:
     """The interval in words: "below 30", "45 or above", "from 15 to 30"."""
     low, high = _shown(condition, condition.low), _shown(condition, condition.high)
+    down, up = ("better", "worse") if condition.kind == "child_pugh" else ("below", "above")
     if low and high:
         return low if low == high else f"from {low} to {high}"
     if high:
-        return f"below {high}" if condition.high_open else f"{high} or below"
-    return f"above {low}" if condition.low_open else f"{low} or above"
+        return f"below {high}" if condition.high_open else f"{high} or {down}"
+    return f"above {low}" if condition.low_open else f"{low} or {up}"
 
 
 def other_side_text(condition: Condition, value: float) -> str:

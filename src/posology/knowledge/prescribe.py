@@ -99,21 +99,38 @@ def daily(dose: Dose) -> float:
 
 
 def with_maximum(dose: Dose, rules: Sequence[Rule], patient: Patient, library: Library) -> Dose:
-    """The dose with the drug's cited maximum, where its own fact states none and it is not above it."""
-    if dose.max is not None or dose.percent is not None or dose.phases:
+    """The dose with the lowest cited maximum for this patient: its own fact's or one of the drug's maximum facts.
+
+    A maximum of another kind (a dose's beside a day's), another route, or below the dose itself is left aside.
+    """
+    if dose.percent is not None or dose.phases:
         return dose
     for rule in rules:
-        action = rule.fact.action
-        if rule.fact.type is not FactType.MAXIMUM or action is None or rule.fact.view != "primary" or rule.mirrored:
+        limit = _limit(rule, dose, patient, library)
+        if limit is None:
             continue
-        unit, suffix = per_body(action.unit)
-        states = [evaluate(condition, patient, library) for condition in rule.when]
-        if suffix or action.max is None or not comparable(unit, dose.unit) or any(s is not Match.HOLDS for s in states):
-            continue
-        if action.route and dose.route and action.route != dose.route:
-            continue
-        most = Quantity(action.max, unit).to(dose.unit).amount
-        given = dose.high if action.max_per == "dose" else daily(dose)
-        if given <= most:
-            return replace(dose, max=most, max_per=action.max_per)
+        most, per = limit
+        longest = 24.0 / dose.every_h[1] if dose.every_h else 1.0
+        given = dose.high if per == "dose" else dose.high * longest
+        tighter = dose.max is None or (dose.max_per == per and most < dose.max)
+        if tighter and given <= most:
+            dose = replace(dose, max=most, max_per=per)
     return dose
+
+
+def _limit(rule: Rule, dose: Dose, patient: Patient, library: Library) -> tuple[float, str] | None:
+    """What a maximum fact allows this patient, in the dose's unit, and whether a dose or a day; None: nothing."""
+    action = rule.fact.action
+    if rule.fact.type is not FactType.MAXIMUM or action is None or rule.fact.view != "primary" or rule.mirrored:
+        return None
+    if any(evaluate(condition, patient, library) is not Match.HOLDS for condition in rule.when):
+        return None
+    other_route = bool(action.route and dose.route and action.route != dose.route)
+    if other_route or not comparable(per_body(action.unit)[0], dose.unit) or missing_for(action, patient):
+        return None
+    cap = dose_for(action, patient, dose.of)
+    if cap.every_h is not None and cap.every_h[0] < 24 and action.per != "day":
+        return None  # several doses a day: no single amount
+    amount = cap.high * cap.divided
+    per = action.max_per if action.dose is None else action.per
+    return Quantity(amount, cap.unit).to(dose.unit).amount, per

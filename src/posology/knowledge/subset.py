@@ -1,4 +1,4 @@
-"""A smaller library: some drugs and every fact that speaks of them alone. A short training run teaches a subset well."""
+"""A smaller library: some drugs and every fact that speaks of them alone. A short run teaches a subset well."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def subset(library: Library, names: Collection[str]) -> Library:
 
 def _belongs(fact: Fact, small: Library) -> bool:
     own = fact.drug in small.drugs or bool(small.members(fact.drug_class))
-    return own and all(_known(condition, small) for condition in fact.when) and (not fact.antidote or fact.antidote in small.drugs)
+    reversible = not fact.antidote or fact.antidote in small.drugs
+    return own and reversible and all(_known(condition, small) for condition in fact.when)
 
 
 def _known(condition: Condition, small: Library) -> bool:

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel
 from posology.config import LoraConfig, UserError
 from posology.models.loading import FINGERPRINT, checked_folder, load_weights, require_tokenizer
 from posology.models.lora import apply_lora, is_lora, merge, save_adapter
-from posology.models.packed import hidden_states, mask_layout, trunk_of
+from posology.models.packed import hidden_at, hidden_states, mask_layout, trunk_of
 from posology.models.quiet import quiet
 
 
@@ -44,9 +44,8 @@ class ScalarModel(nn.Module):
         """(B,) of fp32: the head at each row's last real token, found by `mask_BT`; padding on either side."""
         counted_BT, segments_BT = mask_layout(mask_BT)
         positions_BT = counted_BT if positions_BT is None else positions_BT
-        hidden_BTD = hidden_states(self.trunk, ids_BT, positions_BT, segments_BT)
-        rows_B = torch.arange(ids_BT.shape[0], device=ids_BT.device)
-        return self._head(hidden_BTD[rows_B, last_real(mask_BT)])
+        last_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device) == last_real(mask_BT)[:, None]
+        return self._head(hidden_at(self.trunk, ids_BT, positions_BT, segments_BT, last_BT))
 
     def _head(self, hidden: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
@@ -64,13 +63,34 @@ def last_real(mask_BT: Tensor) -> Tensor:
     return (places * mask_BT.long()).argmax(1)
 
 
-def from_language_model(model: Any, lora: LoraConfig | None = None, *, seed: int = 0) -> ScalarModel:
-    """A ScalarModel on a copy of a language model's trunk (adapters merged), with fresh adapters where asked."""
+def from_language_model(
+    model: Any, lora: LoraConfig | None = None, *, seed: int = 0, extra_layers: int = 0
+) -> ScalarModel:
+    """A ScalarModel on a copy of a language model's trunk (adapters merged), with fresh adapters where asked.
+
+    `extra_layers` new ones on top start as the identity. A shallow language model has used up its depth when it knows
+    the answer; comparing that with the answer that stands there takes another layer.
+    """
     if is_lora(model):
         model = merge(copy.deepcopy(model))
     trunk = copy.deepcopy(trunk_of(model))
     trunk.requires_grad_(True)
+    _deepen(trunk, extra_layers, seed)
     return ScalarModel(trunk if lora is None else apply_lora(trunk, lora, seed))
+
+
+def _deepen(trunk: Any, layers: int, seed: int) -> None:
+    """Append decoder layers of the trunk's own kind whose output projections are zero: the function is unchanged."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for _ in range(layers):
+            layer = type(trunk.layers[0])(trunk.config, layer_idx=len(trunk.layers))
+            for name, weight in layer.named_parameters():
+                if weight.ndim > 1:
+                    closes = name.endswith(("o_proj.weight", "down_proj.weight"))
+                    nn.init.normal_(weight, std=0.0 if closes else trunk.config.initializer_range)
+            trunk.layers.append(layer)
+    trunk.config.num_hidden_layers = len(trunk.layers)
 
 
 def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None = None) -> None:

@@ -12,6 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from posology.models.stream import can_stream, layout_of, stream_hidden
+
+SCALINGS = ("logit_scale", "logits_scaling", "final_logit_softcapping")  # what some families do to their logits
+
 
 def segment_mask(segments_BT: Tensor) -> Tensor:
     """(B, 1, T, T) of bool: True where a query (third axis) may look at a key (fourth)."""
@@ -21,8 +25,16 @@ def segment_mask(segments_BT: Tensor) -> Tensor:
 
 
 def hidden_states(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Tensor) -> Tensor:
-    """(B, T, D): what the output head reads, after the last norm. `model` is a causal LM, or a trunk without a head."""
+    """(B, T, D): what the output head reads, after the last norm. `model` is a causal LM, or a trunk without a head.
+
+    Where only some places are read, `hidden_at` costs less.
+    """
     trunk = trunk_of(model)
+    if can_stream(trunk, segments_BT):
+        layout = layout_of(segments_BT)
+        hidden_ND = stream_hidden(trunk, ids_BT, positions_BT, layout)
+        flat = hidden_ND.new_zeros(ids_BT.numel(), hidden_ND.shape[1]).index_copy(0, layout.tokens_N, hidden_ND)
+        return flat.view(*ids_BT.shape, -1)
     output = trunk(
         input_ids=ids_BT, position_ids=positions_BT, attention_mask=segment_mask(segments_BT), use_cache=False
     )
@@ -30,15 +42,26 @@ def hidden_states(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT:
     return hidden
 
 
+def hidden_at(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Tensor, read_BT: Tensor) -> Tensor:
+    """(N, D): `hidden_states(...)[read_BT]` for a mask of real places, without the work that only other places need."""
+    trunk = trunk_of(model)
+    if can_stream(trunk, segments_BT):
+        layout = layout_of(segments_BT)
+        read_N = layout.where[read_BT.flatten()]
+        assert bool((read_N >= 0).all()), "padding has no hidden state to read"
+        return stream_hidden(trunk, ids_BT, positions_BT, layout, read_N)
+    return hidden_states(model, ids_BT, positions_BT, segments_BT)[read_BT]
+
+
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """(..., V): the output head on hidden states of any leading shape, with the family's scaling if it has one."""
     logits: Tensor = model.get_output_embeddings()(hidden)
-    config = model.config
-    if scale := getattr(config, "logit_scale", None):  # Cohere
-        logits = logits * scale
-    if scale := getattr(config, "logits_scaling", None):  # Granite
-        logits = logits / scale
-    if cap := getattr(config, "final_logit_softcapping", None):  # Gemma
+    times, divisor, cap = (getattr(model.config, name, None) for name in SCALINGS)  # Cohere, Granite, Gemma
+    if times:
+        logits = logits * times
+    if divisor:
+        logits = logits / divisor
+    if cap:
         logits = torch.tanh(logits / cap) * cap
     return logits
 

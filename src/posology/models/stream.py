@@ -24,6 +24,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 LONGEST = 512  # tokens of a segment: attention keeps S * H * L * L probabilities
 SPREAD = 1.5  # longest over shortest segment of a block
+PIECE = 512  # tokens that elementwise work takes at a time: its temporaries then stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def can_stream(trunk: Any, segments_BT: Tensor) -> bool:
     plain = (
         config.hidden_act == "silu"
         and config.num_key_value_heads == config.num_attention_heads
-        and config.rope_parameters.get("rope_type", "default") == "default"
+        and (config.rope_parameters or {}).get("rope_type", "default") == "default"
         and type(trunk.rotary_emb) is LlamaRotaryEmbedding
         and not config.attention_bias
         and not config.mlp_bias
@@ -99,33 +100,47 @@ def _is_plain(layer: Any) -> bool:
 
 
 def stream_hidden(
-    trunk: Any, ids_BT: Tensor, positions_BT: Tensor, layout: Layout, read_R: Tensor | None = None
+    trunk: Any,
+    ids_BT: Tensor,
+    positions_BT: Tensor,
+    layout: Layout,
+    read_R: Tensor | None = None,
+    kept: list[Tensor] | None = None,
 ) -> Tensor:
     """(R, D): hidden states after the last norm at the stream places `read_R`; all N of them when it is None.
 
     Under bf16 autocast the products run in bf16 and the residual stream stays fp32, as in Hugging Face's own pass.
+    `kept` receives each layer's (N, 3 H, E) of turned queries, turned keys and values, for a cache.
     """
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else trunk.embed_tokens.weight.dtype
+    dtype = compute_dtype(trunk)
     with torch.autocast("cpu", enabled=False):
         ids_N, positions_N = ids_BT.flatten()[layout.tokens_N], positions_BT.flatten()[layout.tokens_N]
-        turn = _rotation(trunk, positions_N)
+        turn = rotation(trunk, positions_N)
         hidden_ND = F.embedding(ids_N, trunk.embed_tokens.weight)
         last = len(trunk.layers) - 1
         for number, layer in enumerate(trunk.layers):
-            attended = _attention(layer, hidden_ND, turn, layout, dtype)
+            attended = _attention(layer, hidden_ND, turn, layout, dtype, kept)
             if number == last and read_R is not None:
-                attended, hidden_ND = _Pick.apply(attended, read_R), _Pick.apply(hidden_ND, read_R)
+                attended, hidden_ND = _pick(attended, read_R), _pick(hidden_ND, read_R)
             hidden_ND = hidden_ND + F.linear(attended, layer.self_attn.o_proj.weight.to(dtype))
             hidden_ND = hidden_ND + _mlp(layer, hidden_ND, dtype)
         return _norm(trunk.norm, hidden_ND, hidden_ND.dtype)
 
 
-def _attention(layer: Any, hidden_ND: Tensor, turn: Tensor, layout: Layout, dtype: torch.dtype) -> Tensor:
+def compute_dtype(trunk: Any) -> torch.dtype:
+    """What products run in: autocast's type inside autocast, the weights' own otherwise."""
+    dtype: torch.dtype = trunk.embed_tokens.weight.dtype
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else dtype
+
+
+def _attention(
+    layer: Any, hidden_ND: Tensor, turn: Tensor, layout: Layout, dtype: torch.dtype, kept: list[Tensor] | None
+) -> Tensor:
     attention = layer.self_attn
     normed = _norm(layer.input_layernorm, hidden_ND, dtype)
     weights = (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
     qkv = F.linear(normed, torch.cat([weight.to(dtype) for weight in weights]))
-    out: Tensor = _BlockAttention.apply(qkv, turn, layout.blocks, attention.head_dim)  # type: ignore[no-untyped-call]
+    out: Tensor = _BlockAttention.apply(qkv, turn, layout.blocks, attention.head_dim, kept)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -136,24 +151,31 @@ def _mlp(layer: Any, hidden: Tensor, dtype: torch.dtype) -> Tensor:
     return F.linear(_SwiGlu.apply(both), mlp.down_proj.weight.to(dtype))  # type: ignore[no-untyped-call]
 
 
+def _pick(x: Tensor, index: Tensor) -> Tensor:
+    out: Tensor = _Pick.apply(x, index)  # type: ignore[no-untyped-call]
+    return out
+
+
 def _norm(norm: Any, hidden: Tensor, dtype: torch.dtype) -> Tensor:
     out: Tensor = _RmsNorm.apply(hidden, norm.weight, norm.variance_epsilon, dtype)  # type: ignore[no-untyped-call]
     return out
 
 
-def _rotation(trunk: Any, positions_N: Tensor) -> Tensor:
+def rotation(trunk: Any, positions_N: Tensor) -> Tensor:
     """(2, N, 1, E/2): cosines and sines of each token's rotary angles (Su et al. 2021, eq. 34), fp32."""
     angles = positions_N[:, None].float() * trunk.rotary_emb.inv_freq.float()
     return torch.stack([angles.cos(), angles.sin()])[:, :, None]
 
 
-def _rotate(heads: Tensor, turn: Tensor, sign: float, out: Tensor) -> None:
-    """Turn each head's pairs (i, i + E/2) by +angle (sign 1) or back (sign -1) into `out`."""
-    cos, sin = turn[0], turn[1] * sign
-    a, b = heads.float().chunk(2, -1)
-    half = a.shape[-1]
-    out[..., :half] = a * cos - b * sin
-    out[..., half:] = b * cos + a * sin
+def rotate(heads: Tensor, turn: Tensor, sign: float, out: Tensor) -> None:
+    """Turn each head's pairs (i, i + E/2) by +angle (sign 1) or back (sign -1) into `out`; `out` may be `heads`."""
+    half = heads.shape[-1] // 2
+    for start in range(0, heads.shape[0], PIECE):
+        piece = slice(start, start + PIECE)
+        cos, sin = turn[0, piece], turn[1, piece]
+        a, b = heads[piece].float().chunk(2, -1)
+        left, right = torch.mul(a, cos).addcmul_(b, sin, value=-sign), torch.mul(b, cos).addcmul_(a, sin, value=sign)
+        out[piece, ..., :half], out[piece, ..., half:] = left, right
 
 
 class _BlockAttention(torch.autograd.Function):
@@ -163,12 +185,16 @@ class _BlockAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, turn: Tensor, blocks: tuple[Block, ...], head: int) -> Tensor:  # type: ignore[override]
+    def forward(
+        ctx: Any, qkv: Tensor, turn: Tensor, blocks: tuple[Block, ...], head: int, cache: list[Tensor] | None
+    ) -> Tensor:
         tokens, width = qkv.shape
         heads = width // (3 * head)
         turned = torch.empty_like(qkv).view(tokens, 3 * heads, head)
-        _rotate(qkv.view_as(turned)[:, : 2 * heads], turn, 1.0, turned[:, : 2 * heads])
+        rotate(qkv.view_as(turned)[:, : 2 * heads], turn, 1.0, turned[:, : 2 * heads])
         turned[:, 2 * heads :] = qkv.view_as(turned)[:, 2 * heads :]
+        if cache is not None:
+            cache.append(turned)
         out = qkv.new_empty(tokens, heads * head)
         kept = []
         for block in blocks:
@@ -183,7 +209,7 @@ class _BlockAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         turn, *kept = ctx.saved_tensors
         heads, head = ctx.heads, ctx.head
         tokens = grad.shape[0]
@@ -197,8 +223,8 @@ class _BlockAttention(torch.autograd.Function):
             grad_q = torch.matmul(grad_scores, k)
             grad_k = torch.matmul(grad_scores.transpose(1, 2), q)
             out[block.start : block.stop] = _to_stream([grad_q, grad_k, grad_v], block, heads).view(-1, 3 * heads, head)
-        _rotate(out[:, : 2 * heads].clone(), turn, -1.0, out[:, : 2 * heads])
-        return out.flatten(1), None, None, None
+        rotate(out[:, : 2 * heads], turn, -1.0, out[:, : 2 * heads])
+        return out.flatten(1), None, None, None, None
 
 
 def _to_heads(tokens: Tensor, block: Block, parts: int, heads: int) -> tuple[Tensor, ...]:
@@ -223,39 +249,54 @@ class _RmsNorm(torch.autograd.Function):
     """x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich 2019, eq. 4), worked in fp32, returned in `dtype`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:  # type: ignore[override]
-        x32 = x.float()
-        scale = torch.linalg.vector_norm(x32, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        out = torch.empty_like(x, dtype=dtype)
+        scale = torch.empty(x.shape[0], 1)
+        for start in range(0, x.shape[0], PIECE):
+            piece = slice(start, start + PIECE)
+            x32 = x[piece].float()
+            square = torch.linalg.vecdot(x32, x32)[:, None].div_(x.shape[1])
+            scale[piece] = square.add_(eps).rsqrt_()
+            out[piece] = (x32 * scale[piece]).mul_(weight)
         ctx.save_for_backward(x, weight, scale)
-        return (x32 * scale).mul_(weight).to(dtype)
+        return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight, scale = ctx.saved_tensors
-        normed = x.float() * scale
-        grad_weight = (grad * normed).sum(0)
-        grad_normed = grad * weight.float()
-        shift = (grad_normed * normed).mean(-1, keepdim=True)
-        return grad_normed.sub_(normed.mul_(shift)).mul_(scale).to(x.dtype), grad_weight.to(weight.dtype), None, None
+        grad_x, grad_weight = torch.empty_like(x), torch.zeros(weight.shape)
+        for start in range(0, x.shape[0], PIECE):
+            piece = slice(start, start + PIECE)
+            grad32, normed = grad[piece].float(), x[piece].float() * scale[piece]
+            grad_weight += (grad32 * normed).sum(0)
+            grad_normed = grad32 * weight
+            share = torch.linalg.vecdot(grad_normed, normed)[:, None].div_(x.shape[1])
+            grad_x[piece] = grad_normed.addcmul_(normed, share, value=-1).mul_(scale[piece])
+        return grad_x, grad_weight.to(weight.dtype), None, None
 
 
 class _SwiGlu(torch.autograd.Function):
     """silu(gate) * up (Shazeer 2020, eq. 6) for (R, 2 M) -> (R, M)."""
 
     @staticmethod
-    def forward(ctx: Any, both: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, both: Tensor) -> Tensor:
         ctx.save_for_backward(both)
-        gate, up = both.chunk(2, -1)
-        return F.silu(gate).mul_(up)
+        out = both.new_empty(both.shape[0], both.shape[1] // 2)
+        for start in range(0, both.shape[0], PIECE):
+            gate, up = both[start : start + PIECE].chunk(2, -1)
+            torch.mul(F.silu(gate), up, out=out[start : start + PIECE])
+        return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (both,) = ctx.saved_tensors
-        gate, up = both.chunk(2, -1)
         out = torch.empty_like(both)
-        grad_gate, grad_up = out.chunk(2, -1)
-        torch.mul(grad, F.silu(gate), out=grad_up)
-        grad_gate.copy_(torch.ops.aten.silu_backward(grad * up, gate))
+        for start in range(0, both.shape[0], PIECE):
+            piece = slice(start, start + PIECE)
+            gate, up = both[piece].chunk(2, -1)
+            grad_gate, grad_up = out[piece].chunk(2, -1)
+            torch.mul(grad[piece], F.silu(gate), out=grad_up)
+            grad_gate.copy_(torch.ops.aten.silu_backward(grad[piece] * up, gate))
         return out
 
 
@@ -263,12 +304,12 @@ class _Pick(torch.autograd.Function):
     """x[index] for an index without repeats: its gradient is a copy, not a sum."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
         ctx.save_for_backward(index)
         ctx.rows = x.shape[0]
         return x.index_select(0, index)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (index,) = ctx.saved_tensors
         return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, index, grad), None

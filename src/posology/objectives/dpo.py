@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from posology.objectives.losses import dpo_conservative, dpo_sigmoid, ipo
 from posology.objectives.pairs import Order, Pair, both, pair_batch
-from posology.objectives.policy import Precision, score_tokens
+from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.training.batches import PairBatch
 from posology.training.objective import Metrics
 
@@ -20,7 +19,7 @@ METRICS = {
     "loss": "nats a pair: preference term + anchor * mean negative log-likelihood of the chosen answer",
     "preference": "nats a pair, the preference term alone: ln 2 while policy = reference (sigmoid)",
     "anchor": "nats a token, negative log-likelihood of the chosen answer under the policy",
-    "accuracy": "share of pairs whose implicit reward beta * log-ratio is higher for the chosen answer (a tie counts half)",
+    "accuracy": "share of pairs whose implicit reward, beta * log-ratio, is higher for the chosen answer (tie: half)",
     "margin": "mean implicit reward of chosen minus rejected",
     "chosen_shift": "nats an answer, log pi - log pi_ref of the chosen answer; falling below 0 is the alarm",
     "rejected_shift": "nats an answer, log pi - log pi_ref of the rejected answer",
@@ -109,20 +108,16 @@ class DpoObjective:
         """Summed log-probability of each answer and its number of tokens, chosen above rejected: (2B,), (2B,)."""
         rows = both(batch, self.pad)
         scored = score_tokens(model, rows, self.precision)
-        return scored.per_row(scored.logp_N, len(rows.ids_BT)), rows.scored_BT.sum(1).float()
+        return scored.per_row(scored.logp_N, len(rows.ids_BT)), rows.scored_BT.sum(1).clamp_min(1).float()
 
     def _reference_log_probs(self, batch: PairBatch, split: str) -> Tensor:
         """log pi_ref of the chosen answers above the rejected ones: (2B,)."""
         index = batch.index_B.tolist()
         for i in index:
             if (split, i) not in self._reference:
-                self._keep_reference(split, self._home(i) if split == "train" else None, batch)
+                self._keep_reference(split, self.order.first_step(i) if split == "train" else None, batch)
         sums = torch.tensor([self._reference[split, i] for i in index])
         return torch.cat([sums[:, 0], sums[:, 1]])
-
-    def _home(self, index: int) -> int:
-        """The step of the first epoch at which a training pair is met."""
-        return self.order.first_step(index)
 
     @torch.no_grad()
     def _keep_reference(self, split: str, home: int | None, batch: PairBatch) -> None:
@@ -131,11 +126,9 @@ class DpoObjective:
         A sum of floats depends on the batch that it was computed in. So a training pair is always computed in the
         batch in which it comes first, wherever a run was interrupted: resumed = uninterrupted, bit for bit.
         """
-        off = contextlib.nullcontext() if self.reference is not None else self.model.disable_adapter()
-        model = self.model if self.reference is None else self.reference
         for part in [batch] if home is None else self.batch(home):
-            with off:
-                logp_2B, _ = self._log_probs(model, part)
+            with frozen(self.model, self.reference) as reference:
+                logp_2B, _ = self._log_probs(reference, part)
             chosen_B, rejected_B = logp_2B.chunk(2)
             for i, chosen, rejected in zip(part.index_B.tolist(), chosen_B.tolist(), rejected_B.tolist(), strict=True):
                 if home is None or self.order.first_step(i) == home:

@@ -1,7 +1,7 @@
 """What PPO learns from: one rollout of answers with rewards, values and advantages.
 
-Legend: B rows, T positions, N own tokens (sampled by the policy; what the calculator inserted is context), V vocabulary.
-scored position t holds a token; the state before it is read at t - 1.
+Legend: B rows, T positions, N own tokens (sampled by the policy; what the calculator inserted is context), V
+vocabulary, M ensemble members. Scored position t holds a token; the state before it is read at t - 1.
 """
 
 from __future__ import annotations
@@ -58,10 +58,9 @@ class Experience:
         return float(self.sequences.scored_BT.sum())
 
     def rows(self, index: Tensor) -> Experience:
-        s = self.sequences
         return Experience(
-            SequenceBatch(s.ids_BT[index], s.mask_BT[index], s.scored_BT[index]),
-            self.old_logp_BT[index], self.advantages_BT[index], self.returns_BT[index], self.values_BT[index],
+            self.sequences.rows(index), self.old_logp_BT[index], self.advantages_BT[index], self.returns_BT[index],
+            self.values_BT[index],
         )  # fmt: skip
 
 
@@ -83,9 +82,9 @@ def token_values(critic: ScalarModel, sequences: SequenceBatch, precision: Preci
 
 @torch.no_grad()
 def gather(
-    policy: nn.Module, reference: Callable[[SequenceBatch], tuple[Tensor, Tensor]], critic: ScalarModel, ensemble: Ensemble,
-    prompts: Sequence[list[int]], rollout: Rollout, *, beta: float, no_stop_penalty: float, gamma: float, lam: float,
-    temperature: float, pad: int, precision: Precision, chunk: int = 64,
+    policy: nn.Module, reference: Callable[[SequenceBatch], tuple[Tensor, Tensor]], critic: ScalarModel,
+    ensemble: Ensemble, prompts: Sequence[list[int]], rollout: Rollout, *, beta: float, no_stop_penalty: float,
+    gamma: float, lam: float, temperature: float, pad: int, precision: Precision, chunk: int = 64,
 ) -> tuple[Experience, Metrics]:  # fmt: skip
     """Score a rollout and turn it into advantages.
 
@@ -97,7 +96,7 @@ def gather(
     shape_BT = torch.zeros(sequences.ids_BT.shape)
     logp_BT, reference_BT, exact_BT, entropy_BT = (shape_BT.clone() for _ in range(4))
     for start in range(0, rows, chunk):
-        part = SequenceBatch(*(x[start : start + chunk] for x in (sequences.ids_BT, sequences.mask_BT, sequences.scored_BT)))
+        part = sequences.rows(slice(start, start + chunk))
         scored = score_tokens(policy, part, precision, temperature)
         reference_NV, reference_N = reference(part)
         for out_BT, value_N in (

@@ -27,14 +27,17 @@ def k3(logp: Tensor, reference_logp: Tensor) -> Tensor:
 
 
 def exact_kl(logits_NV: Tensor, reference_logits_NV: Tensor) -> Tensor:
-    """KL(policy || reference) of each token's distribution, nats, summed over the vocabulary; clamped at 0 against rounding."""
+    """KL(policy || reference) of each token's distribution, in nats, summed over the vocabulary: (N,).
+
+    Clamped at 0: rounding can leave -1e-7.
+    """
     log_p = F.log_softmax(logits_NV, -1)
     log_q = F.log_softmax(reference_logits_NV, -1)
     return (log_p.exp() * (log_p - log_q)).sum(-1).clamp_min(0)
 
 
 class KlController(nn.Module):
-    """Adaptive coefficient beta (Ziegler et al. 2019, eq. 2-3), a buffer so that it is saved and restored like a weight.
+    """Adaptive coefficient beta (Ziegler et al. 2019, sec. 2.2), a buffer: saved and restored like a weight.
 
     error = clip(kl / target - 1, -0.2, 0.2); beta <- beta * (1 + error * n / horizon), within [floor, ceiling].
     Their horizon of 10,000 answers cannot move beta in a short run; ours is stated in answers by the config.
@@ -42,7 +45,9 @@ class KlController(nn.Module):
 
     beta: Tensor
 
-    def __init__(self, beta: float, target: float, horizon: float, floor: float, ceiling: float, *, adaptive: bool = True) -> None:
+    def __init__(
+        self, beta: float, target: float, horizon: float, floor: float, ceiling: float, *, adaptive: bool = True
+    ) -> None:
         super().__init__()
         self.register_buffer("beta", torch.tensor(float(beta), dtype=torch.float64))
         self.target, self.horizon, self.floor, self.ceiling, self.adaptive = target, horizon, floor, ceiling, adaptive

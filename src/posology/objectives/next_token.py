@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from posology.errors import UserError
 from posology.models.packed import head_logits, hidden_states
 from posology.objectives.losses import cross_entropy_sum
 from posology.objectives.policy import Precision
@@ -23,7 +24,7 @@ METRICS = {
 }
 EVALUATION = {
     **METRICS,
-    "bits_per_byte": "total bits of the scored text / its UTF-8 bytes: comparable between tokenizers (only where bytes are known)",
+    "bits_per_byte": "bits of the scored text / its UTF-8 bytes: comparable between tokenizers (if bytes are known)",
 }
 
 
@@ -31,7 +32,8 @@ class NextToken:
     """Cross-entropy on the scored tokens of packed rows.
 
     `train` and `heldout` are encoded examples; `heldout_bytes` is the number of UTF-8 bytes that held-out targets
-    stand for. An epoch's rows are packed in an order that depends on (seed, name, epoch) alone.
+    stand for. An epoch's rows are packed in an order that depends on (seed, name, epoch) alone. An example longer than
+    a row is left out, never cut; `dropped` counts those of `train`. UserError if no example fits.
     """
 
     stride = 1
@@ -48,6 +50,9 @@ class NextToken:
         self.heldout_bytes = heldout_bytes
         ln_v = math.log(vocabulary)
         self.expected_start = (0.95 * ln_v, 1.1 * ln_v, "ln V") if from_scratch else None
+        self.dropped = sum(len(example) > row for example in train)
+        if self.dropped == len(train):
+            raise UserError(f"{name}: none of {len(train)} examples fits a row of {row} tokens", f"raise {name}.row")
         self._epoch: tuple[int, list[TokenBatch]] | None = None
         self._lengths: dict[int, int] = {}
         self._heldout = self._pack(heldout, list(range(len(heldout))))
@@ -92,6 +97,8 @@ class NextToken:
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:
+        if not self._heldout:
+            return {}
         self.model.eval()
         loss = hits = tokens = 0.0
         for batch in self._heldout:
@@ -115,6 +122,5 @@ def to_batch(rows: Sequence[PackedRow]) -> TokenBatch:
 
 
 def _slice(batch: TokenBatch, start: int, stop: int) -> TokenBatch:
-    return TokenBatch(
-        batch.ids_BT[start:stop], batch.positions_BT[start:stop], batch.segments_BT[start:stop], batch.targets_BT[start:stop]
-    )
+    rows = slice(start, stop)
+    return TokenBatch(batch.ids_BT[rows], batch.positions_BT[rows], batch.segments_BT[rows], batch.targets_BT[rows])

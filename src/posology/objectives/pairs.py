@@ -59,12 +59,23 @@ class Order:
             raise ValueError(f"{name}: no rows to train on")
         self.seed, self.name, self.size, self.rows = seed, name, size, rows
         self._epoch: tuple[int, list[int]] | None = None
+        self._first: dict[int, int] = {}
 
     def __call__(self, step: int) -> list[int]:
         return [self._row(step * self.rows + j) for j in range(self.rows)]
 
+    def first_step(self, row: int) -> int:
+        """The step, of the first epoch, at which a row is met for the first time."""
+        if not self._first:
+            self._first = {number: place // self.rows for place, number in enumerate(self._permutation(0))}
+        return self._first[row]
+
     def _row(self, place: int) -> int:
         epoch, offset = divmod(place, self.size)
         if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = (epoch, numpy_stream(self.seed, self.name, "order", epoch).permutation(self.size).tolist())
+            self._epoch = (epoch, self._permutation(epoch))
         return self._epoch[1][offset]
+
+    def _permutation(self, epoch: int) -> list[int]:
+        numbers: list[int] = numpy_stream(self.seed, self.name, "order", epoch).permutation(self.size).tolist()
+        return numbers

@@ -1,14 +1,15 @@
-"""A language model read as a policy: log-probabilities of answer tokens. Legend: B rows, T positions, N scored tokens, V vocabulary.
+"""A language model read as a policy: log-probabilities of answer tokens.
 
-The head runs on scored positions alone, in float32: log-probabilities are compared between policies, and a bfloat16
-logit of 20 is off by up to 0.06.
+Legend: B rows, T positions, N scored tokens, V vocabulary. The head runs on scored positions alone, in float32:
+log-probabilities are compared between policies, and a bfloat16 logit of 20 is off by up to 0.06.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,19 @@ class Scored:
         return out.index_put((self.row_N, self.position_N), x_N)
 
 
+@contextmanager
+def frozen(model: Any, reference: nn.Module | None) -> Iterator[nn.Module]:
+    """The reference policy: another model, or `model` with its adapter switched off for the time being."""
+    if reference is not None:
+        yield reference
+    else:
+        with model.disable_adapter():
+            yield model
+
+
 def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, temperature: float = 1.0) -> Scored:
     """Forward the rows once and read the log-probability of every scored token from the position before it."""
+    assert not batch.scored_BT[:, 0].any(), "a row's first token has no token before it that could predict it"
     with precision():
         hidden_BTD = hidden_states(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long())
     row_N, position_N = batch.scored_BT.nonzero(as_tuple=True)

@@ -7,7 +7,6 @@ The loop knows nothing of rollouts: `batch` gathers a fresh one at each multiple
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -20,7 +19,7 @@ from posology.objectives.experience import Experience, answers_batch, distinct, 
 from posology.objectives.kl import KlController, exact_kl, k3
 from posology.objectives.losses import entropy, ppo_clip, value_loss
 from posology.objectives.pairs import Order
-from posology.objectives.policy import Precision, score_tokens
+from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.objectives.reward import Ensemble
 from posology.rollout.sampler import Rollout, TokenHook, sample
 from posology.seeds import numpy_stream, seed_of
@@ -29,7 +28,7 @@ from posology.training.objective import Metrics
 
 METRICS = {
     "loss": "policy loss + value_weight * value loss - entropy_weight * entropy, a token; its sign says nothing",
-    "policy_loss": "mean of -min(ratio * A, clipped ratio * A) over own tokens",
+    "policy_loss": "mean of -min(ratio * A, clipped ratio * A) over own tokens; not followed beyond kl_stop",
     "value_loss": "half the squared error of the critic, a token",
     "clipped": "share of own tokens whose ratio left [1 - clip, 1 + clip]",
     "ratio_deviation": "mean |ratio - 1| over own tokens; 0 in a rollout's first minibatch",
@@ -89,8 +88,9 @@ class PpoObjective:
         self.stride = config.epochs * config.minibatches
         self.policy, self.reference, self.critic, self.ensemble = policy, reference, critic, ensemble
         self.controller = KlController(
-            config.kl_coefficient, config.kl_target, horizon, config.kl_floor, config.kl_ceiling, adaptive=config.kl_control
-        )
+            config.kl_coefficient, config.kl_target, horizon, config.kl_floor, config.kl_ceiling,
+            adaptive=config.kl_control,
+        )  # fmt: skip
         self.monitor = Monitor()
         self.modules: Mapping[str, nn.Module] = {
             "model": policy, "critic": critic, "controller": self.controller, "monitor": self.monitor,
@@ -101,7 +101,6 @@ class PpoObjective:
         self.order = Order(seed, f"{name}.prompts", len(prompts), config.rows)
         self._rollout: tuple[int, Experience, Metrics] | None = None
         self._stopped = -1  # the rollout whose remaining minibatches are skipped
-        self._step = 0
         if reference is not None:
             reference.requires_grad_(False).eval()
 
@@ -110,7 +109,6 @@ class PpoObjective:
     def batch(self, step: int) -> Sequence[Experience]:
         """One minibatch; none where approximate KL has ended this rollout's updates."""
         rollout, within = divmod(step, self.stride)
-        self._step = step
         if self._rollout is None or self._rollout[0] != rollout:
             self._rollout = (rollout, *self._gather(rollout))
         if self._stopped == rollout:
@@ -121,28 +119,33 @@ class PpoObjective:
 
     def _gather(self, rollout: int) -> tuple[Experience, Metrics]:
         config = self.config
-        self.policy.eval(), self.critic.eval()
+        self._dropout_off()
         prompts = [self.prompts[i] for i in self.order(rollout)]
         answers = self._sample(prompts, seed_of(self.seed, self.name, "rollout", rollout))
         gathered, metrics = gather(
             self.policy, self._reference, self.critic, self.ensemble, prompts, answers,
-            beta=float(self.controller.beta), no_stop_penalty=config.no_stop_penalty, gamma=config.gamma, lam=config.lam,
-            temperature=config.temperature, pad=self.pad, precision=self.precision,
+            beta=float(self.controller.beta), no_stop_penalty=config.no_stop_penalty, gamma=config.gamma,
+            lam=config.lam, temperature=config.temperature, pad=self.pad, precision=self.precision,
         )  # fmt: skip
         self.controller.update(metrics["kl"], config.rows)
         return gathered, metrics
 
+    def _dropout_off(self) -> None:
+        """Old and new log-probs, old and new values must be of one function."""
+        self.policy.eval()
+        self.critic.eval()
+
     def _sample(self, prompts: Sequence[list[int]], seed: int) -> Rollout:
         return sample(
             self.policy, list(prompts), pad=self.pad, end=self.end, max_new_tokens=self.config.max_new_tokens,
-            temperature=self.config.temperature, seed=seed, hook=self.hook, hook_on=self.hook_on, precision=self.precision,
+            temperature=self.config.temperature, seed=seed, hook=self.hook, hook_on=self.hook_on,
+            precision=self.precision,
         )  # fmt: skip
 
     @torch.no_grad()
     def _reference(self, rows: SequenceBatch) -> tuple[Tensor, Tensor]:
-        off = contextlib.nullcontext() if self.reference is not None else self.policy.disable_adapter()
-        with off:
-            scored = score_tokens(self.reference or self.policy, rows, self.precision, self.config.temperature)
+        with frozen(self.policy, self.reference) as reference:
+            scored = score_tokens(reference, rows, self.precision, self.config.temperature)
         return scored.logits_NV, scored.logp_N
 
     # -- one minibatch ----------------------------------------------------------------------------------------------
@@ -150,28 +153,27 @@ class PpoObjective:
     def loss(self, batch: Experience) -> tuple[Tensor, Metrics]:
         assert self._rollout is not None
         config, rollout = self.config, self._rollout[0]
-        self.policy.eval(), self.critic.eval()  # dropout off: old and new log-probs must be of one function
+        self._dropout_off()
         row_N, position_N = batch.sequences.scored_BT.nonzero(as_tuple=True)
         value_N = token_values(self.critic, batch.sequences, self.precision)[row_N, position_N]
-        value_N = value_loss(value_N, batch.values_BT[row_N, position_N], batch.returns_BT[row_N, position_N], config.value_clip)
+        old_value_N, return_N = batch.values_BT[row_N, position_N], batch.returns_BT[row_N, position_N]
+        value_N = value_loss(value_N, old_value_N, return_N, config.value_clip)
         total = config.value_weight * value_N.sum()
-        policy_N = ratio_N = kl_N = torch.zeros(len(row_N))
-        ratio_N = torch.ones(len(row_N))
+        policy_N, ratio_N, approximate_kl = torch.zeros_like(return_N), torch.ones_like(return_N), 0.0
         if rollout >= config.value_warmup:
             scored = score_tokens(self.policy, batch.sequences, self.precision, config.temperature)
             old_N, advantage_N = batch.old_logp_BT[row_N, position_N], batch.advantages_BT[row_N, position_N]
-            policy_N = ppo_clip(scored.logp_N, old_N, advantage_N, config.clip)
-            total = total + policy_N.sum()
-            if config.entropy_weight:
-                total = total - config.entropy_weight * entropy(scored.logits_NV).sum()
             logp_N = scored.logp_N.detach()
-            ratio_N, kl_N = (logp_N - old_N).exp(), k3(old_N, logp_N)
-        count = max(len(row_N), 1)
-        approximate_kl = float(kl_N.mean()) if len(row_N) else 0.0
-        if approximate_kl > config.kl_stop:
-            self._stopped = rollout
+            ratio_N, approximate_kl = (logp_N - old_N).exp(), float(k3(old_N, logp_N).mean())
+            policy_N = ppo_clip(scored.logp_N, old_N, advantage_N, config.clip)
+            if approximate_kl > config.kl_stop:
+                self._stopped = rollout  # this minibatch trains the critic alone, and it is the rollout's last
+            else:
+                total = total + policy_N.sum()
+                if config.entropy_weight:
+                    total = total - config.entropy_weight * entropy(scored.logits_NV).sum()
         return total, {
-            "loss": float(total.detach()) / count,
+            "loss": float(total.detach()) / len(row_N),
             "policy_loss": float(policy_N.detach().mean()),
             "value_loss": float(value_N.detach().mean()),
             "clipped": float(((ratio_N - 1).abs() > config.clip).float().mean()),

@@ -14,6 +14,7 @@ from posology.models.heads import ScalarModel
 from posology.objectives.losses import bradley_terry, centering
 from posology.objectives.pairs import Order, Pair, both, pair_batch
 from posology.objectives.policy import Precision
+from posology.seeds import numpy_stream
 from posology.training.batches import PairBatch, SequenceBatch
 from posology.training.objective import Metrics
 
@@ -34,8 +35,6 @@ class RewardObjective:
         pairs: int, seed: int, pad: int, precision: Precision, centering_weight: float = 0.0, bootstrap: bool = False,
         micro_batches: int = 1,
     ) -> None:  # fmt: skip
-        from posology.seeds import numpy_stream
-
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
         self.model, self.pad, self.precision, self.centering_weight = model, pad, precision, centering_weight
@@ -81,6 +80,8 @@ class RewardObjective:
         self.model.eval()
         figures: Metrics = {}
         for name, pairs in self.heldout.items():
+            if not pairs:
+                continue
             margin_B = self.margins(pairs)
             figures[f"accuracy/{name}"] = float(_wins(margin_B).mean())
             figures[f"loss/{name}"] = float(bradley_terry(margin_B, torch.ones_like(margin_B)).mean())

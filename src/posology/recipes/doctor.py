@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from posology.config import ModelConfig, load_config
-from posology.curriculum.build import read_curriculum
+from posology.curriculum.build import Curriculum, read_curriculum
 from posology.curriculum.leakage import leaks
 from posology.files import read_json, verify_manifest
 from posology.models.llama import language_model
@@ -99,11 +99,11 @@ def _hash_seed() -> Check:
     return Check("results do not depend on PYTHONHASHSEED", len(outputs) == 1, "streams and splits under two hash seeds")
 
 
-def inspect(run: Run) -> list[Check]:
-    """Checks of one run's files."""
+def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
+    """Checks of one run's files. `curriculum` saves reading it again."""
     checks = [*_starts(run), *_moved(run), *_files(run)]
     if run.data_fingerprint():
-        found = leaks(read_curriculum(run.data_dir))
+        found = leaks(curriculum or read_curriculum(run.data_dir))
         checks.append(Check("the exam shares nothing forbidden with training", not found, "; ".join(found[:3]) or "no leak found"))
     checks += [*_reward(run), *_ppo(run), *_dpo(run)]
     return checks

@@ -19,7 +19,8 @@ from posology.config import LoraConfig, RunConfig
 from posology.curriculum.build import Curriculum, build_curriculum, read_curriculum, write_curriculum
 from posology.curriculum.records import Dialogue, Preference
 from posology.files import hash_files, sha256_text
-from posology.knowledge.library import FOLDER
+from posology.knowledge.library import FOLDER, Library, load_library
+from posology.knowledge.subset import subset
 from posology.models.loading import save_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import Pair
@@ -45,11 +46,16 @@ def open_parent(run: Run, spec: str) -> Parent:
     return Parent(spec, path, hash_files(path, "**/*.safetensors", "**/*.json"))
 
 
+def library_of(config: RunConfig) -> Library:
+    """The knowledge base that the run teaches: all of it, or the drugs that `data.drugs` names."""
+    return subset(load_library(), config.data.drugs)
+
+
 def curriculum_of(config: RunConfig, run: Run) -> Curriculum:
     """The run's records: read if they were made from this data section, seed and facts; built and written otherwise."""
     asked = data_fingerprint(config)
     if run.data_fingerprint() != asked:
-        write_curriculum(build_curriculum(config.data, config.seed), run.data_dir)
+        write_curriculum(build_curriculum(config.data, config.seed, library_of(config)), run.data_dir)
         run.mark_data(asked)
     return read_curriculum(run.data_dir)
 

@@ -54,7 +54,9 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         if member.is_finished(made_of):
             continue
         seed = seed_of(config.seed, "reward", number)
-        model = from_language_model(base, adapter_settings(settings.lora), seed=seed)
+        model = from_language_model(
+            base, adapter_settings(settings.lora), seed=seed, extra_layers=settings.extra_layers
+        )
         objective = RewardObjective(
             f"reward {number + 1}/{settings.members}", model, pairs["train"], heldout, pairs=settings.pairs, seed=seed,
             pad=tokenizer.pad, precision=precision, centering_weight=settings.centering, bootstrap=settings.bootstrap,

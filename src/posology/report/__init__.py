@@ -1,0 +1,1 @@
+"""The run report: gather (run directory -> frozen data) -> figures -> page (one self-contained HTML file)."""

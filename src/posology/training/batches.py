@@ -39,6 +39,9 @@ class SequenceBatch:
     mask_BT: Tensor
     scored_BT: Tensor
 
+    def rows(self, index: Tensor | slice) -> SequenceBatch:
+        return SequenceBatch(self.ids_BT[index], self.mask_BT[index], self.scored_BT[index])
+
     @property
     def positions_BT(self) -> Tensor:
         return (self.mask_BT.long().cumsum(1) - 1).clamp_min(0)

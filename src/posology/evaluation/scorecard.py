@@ -1,0 +1,238 @@
+"""Answers and cases -> scorecard.json: measures, gates, splits, baselines and comparisons for every stage.
+
+Not for care of patients: the knowledge base has not been reviewed by a clinician, and neither has what it grades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from posology.curriculum.records import Case, Dialogue
+from posology.evaluation.baselines import UNTRAINED, baseline_answers
+from posology.evaluation.claims import StopsFor
+from posology.evaluation.grading import Graded, by_id, grade_answers, select
+from posology.evaluation.measures import MEASURES, SEEN, SPLITS, extra, headline, measure_all
+from posology.evaluation.reading_text import Names
+from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, compare_paired, holm
+from posology.files import atomic_write_json
+
+STAGES = ("pretrain", "sft", "dpo", "ppo")
+COMPARED = (("sft", "pretrain"), ("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo"))  # (a, b): is a better than b?
+MISSES = 20  # worst answers kept on the card, a stage
+
+
+def build_scorecard(
+    cases: Sequence[Case] | Mapping[str, Case],
+    rows: Iterable[Mapping[str, Any]],
+    names: Names,
+    *,
+    run: str,
+    seed: int,
+    stops: StopsFor | None = None,
+    reward: Mapping[str, Any] | None = None,
+    train: Sequence[Dialogue] = (),
+    reader: Mapping[str, Any] | None = None,
+    draws: int = BOOTSTRAP,
+) -> dict[str, Any]:
+    """The scorecard as plain JSON values.
+
+    `rows` are those of answers.jsonl; a stage named "untrained" becomes a baseline. `reward` is what the reward
+    stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something to
+    learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
+    """
+    exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
+    graded = grade_answers(exam, rows, names, stops)
+    present = [stage for stage in STAGES if any(g.stage == stage for g in graded)]
+    card: dict[str, Any] = {
+        "run": run,
+        "seed": seed,
+        "note": "Not for care of patients.",
+        "stages": {stage: _stage(graded, stage, exam, draws) for stage in present},
+        "reward": dict(reward or {}),
+        "baselines": _baselines(exam, graded, names, stops, train, draws),
+        "comparisons": comparisons(graded, present, draws),
+    }
+    if reader:
+        card["reader"] = dict(reader)
+    card["best_stage"] = best_stage(card)
+    return card
+
+
+def write_scorecard(path: Path, card: Mapping[str, Any]) -> None:
+    atomic_write_json(path, card)
+
+
+def _stage(graded: Sequence[Graded], stage: str, exam: Mapping[str, Case], draws: int) -> dict[str, Any]:
+    greedy, sampled = select(graded, stage, "greedy"), select(graded, stage, "sample")
+    items = [g.item for g in greedy]
+    by_split = {split: [item for item in items if item.split == split] for split in SPLITS}
+    return {
+        "headline": headline(items, [g.item for g in sampled], draws),
+        "splits": {split: measure_all(own, draws) for split, own in by_split.items() if own},
+        "extra": extra(greedy, select(graded, stage, "closed_book"), draws)
+        | {"cap_binding_share": _cap_binding(exam, greedy)},
+        "misses": misses(greedy, exam)[:MISSES],
+    }
+
+
+def _cap_binding(exam: Mapping[str, Case], greedy: Sequence[Graded]) -> float | None:
+    """Share of headline dose items in which the cap decides, not the weight (at least a quarter is asked for)."""
+    doses = [exam[g.item.case_id].gold.dose for g in greedy if g.item.split in SEEN and g.item.dose_right is not None]
+    return sum(dose is not None and dose.cap_binding for dose in doses) / len(doses) if doses else None
+
+
+def _baselines(
+    exam: Mapping[str, Case],
+    graded: Sequence[Graded],
+    names: Names,
+    stops: StopsFor | None,
+    train: Sequence[Dialogue],
+    draws: int,
+) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, answers in baseline_answers(exam, train).items():
+        rows = [{"case_id": case, "stage": name, "text": text} for case, text in answers.items()]
+        out[name] = _baseline(grade_answers(exam, rows, names, stops), draws)
+    if untrained := select(graded, UNTRAINED, "greedy"):
+        out["untrained model"] = _baseline(untrained, draws)
+    if "the judge itself" in out:
+        out["the judge itself"]["note"] = "100 % by construction: the judge wrote the gold answers"
+    return out
+
+
+def _baseline(greedy: Sequence[Graded], draws: int) -> dict[str, Any]:
+    items = [g.item for g in greedy]
+    every = extra(greedy, (), draws)
+    kept = {name: every[name] for name in ("unsafe_reassurance", "critical_dose_errors", "verdict_accuracy")}
+    return {"headline": headline(items, items, draws), "extra": kept}
+
+
+# Comparisons ----------------------------------------------------------------------------------------------------------
+
+
+def comparisons(graded: Sequence[Graded], stages: Sequence[str], draws: int = BOOTSTRAP) -> list[dict[str, Any]]:
+    """Stages on the same items, measure by measure: difference = a - b, p adjusted (Holm) over the whole list."""
+    out: list[dict[str, Any]] = []
+    tests: list[Paired] = []
+    for a, b in COMPARED:
+        if a not in stages or b not in stages:
+            continue
+        for name in (*MEASURES, "usefulness", "usefulness_greedy"):
+            paired = _paired(graded, a, b, name, draws)
+            if isinstance(paired, Undefined):
+                continue
+            tests.append(paired)
+            unit = "share" if name in MEASURES else "points of 10"
+            out.append(
+                {
+                    "a": a, "b": b, "measure": name, "difference": paired.difference, "low": paired.low,
+                    "high": paired.high, "p_holm": None, "unit": unit, "p_mcnemar": paired.p_mcnemar,
+                    "p_sign_flip": paired.p_sign_flip, "n": paired.n, "facts": paired.facts, "a_only": paired.a_only,
+                    "b_only": paired.b_only,
+                }
+            )  # fmt: skip
+    for row, p in zip(out, holm([test.p for test in tests]), strict=True):
+        row["p_holm"] = p
+    return out
+
+
+def _paired(graded: Sequence[Graded], a: str, b: str, name: str, draws: int) -> Paired | Undefined:
+    mode = "sample" if name == "usefulness" else "greedy"
+    first, second = (_values(graded, stage, name, mode) for stage in (a, b))
+    shared = sorted(first.keys() & second.keys())
+    return compare_paired(
+        [first[case][0] for case in shared],
+        [second[case][0] for case in shared],
+        [first[case][1] for case in shared],
+        binary=name in MEASURES,
+        draws=draws,
+    )
+
+
+def _values(graded: Sequence[Graded], stage: str, name: str, mode: Any) -> dict[str, tuple[float, str]]:
+    """case -> (value, fact) of a measure over its headline splits; several samples count as their mean."""
+    measure = MEASURES.get(name)
+    found: dict[str, tuple[list[float], str]] = {}
+    for g in select(graded, stage, mode, measure.splits if measure else SEEN):
+        if measure is not None:
+            value = measure.of(g.item)
+        else:
+            value = g.item.usefulness if g.item.accurate is not None else None  # type: ignore[assignment]
+        if value is not None:
+            found.setdefault(g.item.case_id, ([], g.item.fact_id))[0].append(float(value))
+    return {case: (sum(values) / len(values), fact) for case, (values, fact) in found.items()}
+
+
+# What a reader wants first --------------------------------------------------------------------------------------------
+
+
+def misses(greedy: Sequence[Graded], exam: Mapping[str, Case]) -> list[dict[str, Any]]:
+    """Wrong answers, worst first: unsafe reassurance, critical dose, missed stop, invented answer, the rest."""
+    wrong = [g for g in greedy if not g.item.right]
+    wrong.sort(key=lambda g: (_severity(g), g.item.split, g.item.case_id))
+    return [
+        {
+            "why": _WHY[_severity(g)], "split": g.item.split, "case_id": g.item.case_id,
+            "question": exam[g.item.case_id].question, "answer": g.text, "predicted": g.item.predicted,
+            "gold": g.item.gold, "gold_answer": exam[g.item.case_id].answer, "contradicted": list(g.item.contradicted),
+        }
+        for g in wrong
+    ]  # fmt: skip
+
+
+_WHY = (
+    "unsafe reassurance: called acceptable where the judge stops it",
+    "critical dose error",
+    "a stop was missed",
+    "an answer where nobody can know",
+    "two verdicts, or none",
+    "wrong verdict",
+    "right verdict, wrong or missing claim",
+)
+
+
+def _severity(g: Graded) -> int:
+    item = g.item
+    checks = (
+        bool(item.reassured), bool(item.dose_critical), item.safe is False and not item.unreadable,
+        item.humble is False and not item.unreadable and not item.abstained, item.unreadable, not item.verdict_right,
+        True,
+    )  # fmt: skip
+    return checks.index(True)
+
+
+def best_stage(card: Mapping[str, Any]) -> str | None:
+    """The stage with the highest usefulness on the development split (without one: on S0); later stages win ties."""
+    best, most = None, -1.0
+    for stage in STAGES:
+        splits = card["stages"].get(stage, {}).get("splits", {})
+        cells = (splits.get(name, {}).get("usefulness") for name in ("dev", "S0"))
+        found = next((cell["value"] for cell in cells if cell), None)
+        value = -0.5 if found is None else float(found)
+        if stage in card["stages"] and value >= most:
+            best, most = stage, value
+    return best
+
+
+def table(card: Mapping[str, Any]) -> list[list[str]]:
+    """Rows for the terminal, the header first: stage, measure, value, 95 % interval, n, facts, target, verdict."""
+    rows = [["stage", "measure", "value", "95 % interval", "n", "facts", "target", "verdict"]]
+    for stage, block in card["stages"].items():
+        for name, cell in block["headline"].items():
+            percent = name != "usefulness"
+            target = _number(cell["target"], True) if percent else ""
+            ends = [_number(cell[end], percent) for end in ("low", "high")]
+            interval = "" if cell["value"] is None else " to ".join(ends)
+            rows.append(
+                [stage, name, _number(cell["value"], percent), interval, str(cell["n"]), str(cell["facts"]), target,
+                 cell.get("verdict", "")]
+            )  # fmt: skip
+    return rows
+
+
+def _number(value: float | None, percent: bool) -> str:
+    if value is None:
+        return "none"
+    return f"{100 * value:.1f} %" if percent else f"{value:.2f}"

@@ -1,0 +1,222 @@
+"""scorecard.json and the reward model's held-out figures -> frozen data.
+
+The shape is the one that `posology evaluate` documents; keys that are not known here are kept as text and shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from posology.report.view import (
+    ANSWERING,
+    HEADLINE,
+    Card,
+    Comparison,
+    Gate,
+    Measure,
+    Miss,
+    Number,
+    RewardView,
+    StageMarks,
+)
+
+# Limits where the file names none: (limit, it is a ceiling).
+GATES = {
+    "minimal_pairs": (0.90, False),
+    "youden_j": (0.90, False),
+    "over_abstention": (0.05, True),
+    "total_variation": (0.10, True),
+    "unreadable": (0.02, True),
+}
+KNOWN = {"run", "seed", "note", "stages", "reward", "baselines", "comparisons", "misses", "best_stage"}
+
+
+def read_card(raw: Mapping[str, Any], file: str, plain: Callable[[object], str]) -> Card:
+    stages = _mapping(raw.get("stages"))
+    names = [*(name for name in ANSWERING if name in stages), *(name for name in stages if name not in ANSWERING)]
+    baselines = _mapping(raw.get("baselines"))
+    reward = _mapping(raw.get("reward"))
+    return Card(
+        file=file,
+        stages=tuple(_stage(name, _mapping(stages[name]), file) for name in names),
+        reward=_measures(_nested({k: v for k, v in reward.items() if k != "by_corruption"}), file, "reward"),
+        baselines=tuple((plain(name), _baseline(name, _mapping(marks), file)) for name, marks in baselines.items()),
+        comparisons=_comparisons(raw.get("comparisons"), file, plain),
+        misses=_all_misses(raw, stages, file, plain),
+        best_stage=plain(raw.get("best_stage") or ""),
+        other=tuple((plain(key), plain(_short(value))) for key, value in raw.items() if key not in KNOWN),
+    )
+
+
+def read_reward(heldout: Mapping[str, Any], file: str, ensemble: Mapping[str, Any], ensemble_file: str) -> RewardView:
+    return RewardView(
+        heldout_facts=measure("heldout_facts", heldout.get("heldout_facts"), file, "heldout_facts"),
+        heldout_wordings=measure("heldout_wordings", heldout.get("heldout_wordings"), file, "heldout_wordings"),
+        length_ruler=measure("length_ruler", heldout.get("length_ruler"), file, "length_ruler"),
+        by_corruption=_measures(_mapping(heldout.get("by_corruption")), file, "by_corruption"),
+        correlation=_correlation(ensemble.get("correlation"), ensemble_file),
+        reference_answers=_number(ensemble.get("reference_answers"), ensemble_file, "reference_answers"),
+        aggregate=str(ensemble.get("aggregate", "")),
+    )
+
+
+def measure(name: str, raw: object, file: str, key: str) -> Measure | None:
+    """A plain number, or {"value", "low", "high", "k", "n", "facts", "target", "verdict", "gates"}; None for neither.
+
+    A value that is null stays a measure: it was asked for, and has no answer.
+    """
+    if _finite(raw) is not None:
+        return Measure(name, float(raw), file, key)  # type: ignore[arg-type]
+    given = _mapping(raw)
+    value, k, n = (_finite(given.get(part)) for part in ("value", "k", "n"))
+    if value is None and k is not None and n:
+        value = k / n
+    if value is None and "value" not in given:
+        return None
+    return Measure(
+        name, value, file, key, k=k, n=n, undefined=str(given.get("undefined") or ""), low=_finite(given.get("low")), high=_finite(given.get("high")),
+        facts=_finite(given.get("facts")), target=_finite(given.get("target")), verdict=str(given.get("verdict") or ""),
+        gates=tuple(_gate(gate, found, file, f"{key}.gates.{gate}") for gate, found in _mapping(given.get("gates")).items()),
+    )  # fmt: skip
+
+
+def _measures(raw: Mapping[str, Any], file: str, key: str) -> tuple[Measure, ...]:
+    """Every entry that is a measure, in the file's order."""
+    found = (measure(name, value, file, f"{key}.{name}") for name, value in raw.items())
+    return tuple(entry for entry in found if entry is not None)
+
+
+def _gate(name: str, raw: object, file: str, key: str) -> Gate:
+    """A gate's own limit and finding where the file gives them; DOMAIN.md's limit otherwise."""
+    given = _mapping(raw)
+    value = _finite(given.get("value")) if given else _finite(raw)
+    limit, at_most = GATES.get(name, (None, False))
+    at_most = {"<=": True, ">=": False}.get(str(given.get("side")), at_most)
+    for part in ("limit", "target", "threshold", "min", "max"):
+        if (stated := _finite(given.get(part))) is not None:
+            limit, at_most = stated, at_most or part == "max"
+    passed = raw if isinstance(raw, bool) else next((given[p] for p in ("passed", "ok", "met") if p in given), None)
+    if not isinstance(passed, bool):
+        passed = None if value is None or limit is None else (value <= limit if at_most else value >= limit)
+    return Gate(name, passed, None if value is None else Number(value, file, key), limit, at_most)
+
+
+def _stage(name: str, raw: Mapping[str, Any], file: str) -> StageMarks:
+    key = f"stages.{name}"
+    headline, extra = _mapping(raw.get("headline")), _mapping(raw.get("extra"))
+    order = [*(m for m in HEADLINE if m in headline), *(m for m in headline if m not in HEADLINE)]
+    splits = []
+    for split, marks in sorted(_mapping(raw.get("splits")).items()):
+        whole = measure("", marks, file, f"{key}.splits.{split}")
+        found = (whole,) if whole else _measures(_mapping(marks), file, f"{key}.splits.{split}")
+        splits.append((split, found))
+    return StageMarks(
+        name,
+        _measures({m: headline[m] for m in order}, file, f"{key}.headline"),
+        tuple((split, found) for split, found in splits if found),
+        _measures(_nested({k: v for k, v in extra.items() if k not in ("confusion", "calibration")}), file, f"{key}.extra")
+        + _measures(_nested({"calibration": extra.get("calibration")}), file, f"{key}.extra"),
+        _confusion(_mapping(extra.get("confusion")), file, f"{key}.extra.confusion"),
+    )
+
+
+def _confusion(raw: Mapping[str, Any], file: str, key: str) -> tuple[tuple[str, Mapping[str, Number]], ...]:
+    rows = []
+    for gold, row in raw.items():
+        cells = ((said, _number(value, file, f"{key}.{gold}.{said}")) for said, value in _mapping(row).items())
+        rows.append((gold, {said: number for said, number in cells if number is not None}))
+    return tuple(rows)
+
+
+def _baseline(name: str, raw: Mapping[str, Any], file: str) -> tuple[Measure, ...]:
+    """Its headline measures; they stand under "headline", or alone."""
+    if "headline" in raw:
+        return _measures(_mapping(raw["headline"]), file, f"baselines.{name}.headline")
+    return _measures(raw, file, f"baselines.{name}")
+
+
+def _nested(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups inside `extra` laid flat: {"probe": {"upper_case": {...}}} -> {"probe.upper_case": {...}}."""
+    flat: dict[str, Any] = {}
+    for name, value in raw.items():
+        given = _mapping(value)
+        if given and "value" not in given and "k" not in given:
+            flat |= {f"{name}.{part}": inner for part, inner in _nested(given).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _comparisons(raw: object, file: str, plain: Callable[[object], str]) -> tuple[Comparison, ...]:
+    found = []
+    for i, row in enumerate(raw if isinstance(raw, list) else []):
+        difference = _number(_mapping(row).get("difference"), file, f"comparisons[{i}].difference")
+        if difference is not None:
+            low, high, p = (_finite(row.get(part)) for part in ("low", "high", "p_holm"))
+            a, b, name, unit = (plain(row.get(part) or "") for part in ("a", "b", "measure", "unit"))
+            found.append(Comparison(a, b, name, difference, low, high, p, unit, _finite(row.get("n"))))
+    return tuple(found)
+
+
+def _all_misses(
+    raw: Mapping[str, Any], stages: Mapping[str, Any], file: str, plain: Callable[[object], str]
+) -> tuple[Miss, ...]:
+    """The card's list and each stage's own, every answer once."""
+    found = _misses(raw.get("misses"), "", file, "misses", plain)
+    for name, marks in stages.items():
+        found += _misses(_mapping(marks).get("misses"), name, file, f"stages.{name}.misses", plain)
+    once = {(miss.stage, miss.case_id, miss.question): miss for miss in reversed(found)}
+    return tuple(miss for miss in found if once[miss.stage, miss.case_id, miss.question] is miss)
+
+
+def _misses(raw: object, stage: str, file: str, key: str, plain: Callable[[object], str]) -> list[Miss]:
+    found = []
+    for i, row in enumerate(raw if isinstance(raw, list) else []):
+        given = _mapping(row)
+        parts = {part: _said(given.get(part)) for part in ("stage", "case_id", "question", "answer", "kind", "why")}
+        parts["stage"] = parts["stage"] or stage
+        parts["kind"] = parts["kind"] or _said(given.get("split"))
+        parts["gold"] = _said(given.get("gold_answer")) or _said(given.get("gold"))
+        wrong = "; ".join(_said(part) for part in given.get("contradicted") or ())
+        parts["why"] = f"{parts['why']}: {wrong}" if wrong and wrong not in parts["why"] else parts["why"]
+        shown = {part: plain(text) for part, text in parts.items()}
+        found.append(Miss(**shown, file=file, key=f"{key}[{i}]"))
+    return found
+
+
+def _said(value: object) -> str:
+    """A text, or what a structured gold says."""
+    given = _mapping(value)
+    if given:
+        return str(given.get("answer") or given.get("verdict") or _short(given))
+    return "" if value is None else _short(value)
+
+
+def _correlation(raw: object, file: str) -> tuple[Number, ...]:
+    rows = raw if isinstance(raw, list) else []
+    pairs = [(i, j) for i, row in enumerate(rows) if isinstance(row, list) for j in range(i + 1, len(row))]
+    found = (_number(rows[i][j], file, f"correlation[{i}][{j}]") for i, j in pairs)
+    return tuple(number for number in found if number is not None)
+
+
+def _mapping(raw: object) -> Mapping[str, Any]:
+    return raw if isinstance(raw, dict) else {}
+
+
+def _finite(raw: object) -> float | None:
+    """A number that is one: JSON as Python reads it may hold NaN."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
+        return None
+    return float(raw)
+
+
+def _number(raw: object, file: str, key: str) -> Number | None:
+    value = _finite(raw)
+    return None if value is None else Number(value, file, key)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""One self-contained HTML file from a run: no script, no network, everything that a model wrote escaped.
+
+The page carries a content security policy that allows its own stylesheet, by hash, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from posology.errors import UserError
+from posology.files import atomic_write_text
+from posology.report import figures, forest, glossary, stations, stories, text, verdict
+from posology.report.gather import gather
+from posology.report.marks import Sources
+from posology.report.view import ANSWERING, RunView
+from posology.runs import Run
+
+TEMPLATES = Path(__file__).with_name("templates")
+LARGEST = 2 * 1024 * 1024  # bytes of the finished page
+MOST_MISSES = 24  # quoted in full; the rest is counted
+
+
+def write_report(run: Run) -> Path:
+    """Write runs/<name>/report.html from the run's files, whatever stages they hold. Returns its path."""
+    page = render(gather(run))
+    size = len(page.encode("utf-8"))
+    if size > LARGEST:
+        raise UserError(f"the report of {run.name} would take {size:,} bytes, more than {LARGEST:,}")
+    atomic_write_text(run.report_path, page)
+    return run.report_path
+
+
+def render(view: RunView) -> str:
+    """The page. The same run gives the same bytes."""
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    environment = _environment()
+    misses = verdict.ordered_misses(view)
+    return environment.get_template("page.html").render(
+        view=view,
+        style=Markup(style),
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        cite=Sources(),
+        not_for_care=verdict.NOT_FOR_CARE,
+        sentence=verdict.sentence(view),
+        findings=verdict.findings(view),
+        marks=verdict.judged_stage(view),
+        gates=verdict.gates,
+        misses=misses[:MOST_MISSES],
+        misses_left=len(misses) - len(misses[:MOST_MISSES]),
+        stations=stations.stations(view),
+        stories=[stories.STORIES[name] for name in stories.TRAINED],
+        signs=stories.signs,
+        curves=figures.curves,
+        measure_charts=forest.measure_charts(view.card) if view.card else (),
+        corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
+        glossary=glossary,
+        answering=ANSWERING,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    for name in ("percent", "decimal", "signed", "figure", "count", "clock", "words", "interval", "value_text", "gate_text", "gate_limit", "gate_words",
+                 "p_value", "word_diff", "plural"):  # fmt: skip
+        environment.filters[name] = getattr(text, name)
+    return environment

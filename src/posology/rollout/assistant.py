@@ -1,0 +1,121 @@
+"""Open a stage's model and ask it questions: strings in, strings out. Nothing it says is for the care of patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posology.models.loading import load_language_model
+from posology.models.precision import Precision, pick_precision
+from posology.rollout.sampler import TokenHook, sample, walk
+from posology.text.calculator import CALC, END_CALC, CalculatorError, calculate, render
+from posology.text.chat import encode_prompt, require_fits
+from posology.text.tokenizer import Tokenizer, load_tokenizer
+
+MAX_NEW_TOKENS = 96
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`text` holds the calculator's marks; `rendered` is for people; `ids` are the tokens, inserted ones and the end
+    token included; `finished`: the model ended it; `calls`: how often the calculator was asked."""
+
+    text: str
+    rendered: str
+    ids: list[int]
+    finished: bool
+    calls: int
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """A model with its tokenizer and calculator. Temperature 0 is greedy; otherwise `seed` says which sample."""
+
+    model: Any
+    tokenizer: Tokenizer
+    hook: TokenHook
+    precision: Precision
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+    @classmethod
+    def open(cls, folder: Path | str, hook: Callable[[Tokenizer], TokenHook] | None = None) -> Assistant:
+        """The model and tokenizer that lie in a stage's final folder; UserError if they are missing or do not match."""
+        tokenizer = load_tokenizer(Path(folder))
+        model = load_language_model(folder, tokenizer=tokenizer.fingerprint)
+        return cls(model, tokenizer, (hook or calculator_hook)(tokenizer), pick_precision())
+
+    def ask(self, question: str, temperature: float = 0, seed: int = 0) -> Answer:
+        """One answer. UserError, saying by how much, where question and answer do not fit into the model's context."""
+        return self.answer_many([question], temperature, seed)[0]
+
+    def answer_many(self, questions: Sequence[str], temperature: float = 0, seed: int = 0) -> list[Answer]:
+        """Answers to all questions, decoded together."""
+        if not questions:
+            return []
+        rollout = sample(
+            self.model, [self._prompt(question) for question in questions], pad=self.tokenizer.pad,
+            end=self.tokenizer.end, max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed,
+            hook=self.hook, hook_on=frozenset({self.tokenizer.equals}), precision=self.precision,
+        )  # fmt: skip
+        return [self._answer(ids, finished) for ids, finished in zip(rollout.ids, rollout.finished, strict=True)]
+
+    def stream(self, question: str, temperature: float = 0, seed: int = 0) -> Iterator[str]:
+        """The rendered answer in pieces, as it comes; a calculation comes whole, with its value."""
+        steps = walk(
+            self.model, {0: self._prompt(question)}, pad=self.tokenizer.pad, end=self.tokenizer.end,
+            max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed, hook=self.hook,
+            hook_on=frozenset({self.tokenizer.equals}), precision=self.precision,
+        )  # fmt: skip
+        ids: list[int] = []
+        said = ""
+        for step in steps:
+            ids += step.ids_A.tolist()
+            ready = render(_settled(self.tokenizer.decode(ids)))
+            if len(ready) > len(said):
+                yield ready[len(said) :]
+                said = ready
+        whole = render(self.tokenizer.decode(ids))
+        if len(whole) > len(said):
+            yield whole[len(said) :]
+
+    def _prompt(self, question: str) -> list[int]:
+        ids = encode_prompt(self.tokenizer, question)
+        require_fits(ids, int(self.model.config.max_position_embeddings), self.max_new_tokens)
+        return ids
+
+    def _answer(self, ids: list[int], finished: bool) -> Answer:
+        text = self.tokenizer.decode(ids)
+        return Answer(text, render(text), ids, finished, ids.count(self.tokenizer.equals))
+
+
+def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
+    """Called on ``<|equals|>``: the value of the expression behind the last ``<|calc|>``, and the closing mark.
+
+    What cannot be worked out gets the closing mark alone: the answer then has no value there.
+    """
+
+    def hook(row: int, answer: list[int]) -> list[int]:
+        if tokenizer.calc not in answer:
+            return [tokenizer.endcalc]
+        start = len(answer) - answer[::-1].index(tokenizer.calc)
+        try:
+            value = calculate(tokenizer.decode(answer[start:-1]))
+        except CalculatorError:
+            return [tokenizer.endcalc]
+        return [*tokenizer.encode_text(value), tokenizer.endcalc]
+
+    return hook
+
+
+def _settled(text: str) -> str:
+    """The part of an unfinished answer that later tokens cannot change: no open calculation, no half character."""
+    opened = text.rfind(CALC)
+    if opened >= 0 and END_CALC not in text[opened:]:
+        text = text[:opened]
+    return text.rstrip("\ufffd")

@@ -1,0 +1,266 @@
+"""The one loop that trains every stage: pretraining, SFT, reward models, PPO and DPO differ in their objective alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from posology.config import FitConfig
+from posology.errors import Interrupted, UserError
+from posology.files import publish, require_free_space
+from posology.runs import Stage, digest_of_final
+from posology.training.checkpoint import Checkpoints, State
+from posology.training.engine import Engine, Meter, to_train
+from posology.training.health import Watch
+from posology.training.objective import Metrics, Objective
+from posology.training.optimiser import Optimiser, build
+from posology.training.progress import Progress
+from posology.training.signals import StopSignals, stop_signals
+
+LOG_LINES = 2000  # a stage of at most as many steps logs each; a longer one every k-th
+
+Answers = Callable[[], Sequence[tuple[str, str]]]  # fixed prompts with the model's answers now
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a stage ended."""
+
+    step: int  # optimiser steps done
+    kept_step: int  # whose weights are in `final`: the last, or the best where the objective asked to stop
+    stopped: str | None  # the objective's reason for stopping before the last step
+    heldout: Metrics  # the last held-out figures
+    seconds: float  # of work, over all sittings
+    digest: str  # of the weights in `final`
+
+
+def fit(
+    objective: Objective[Any], config: FitConfig, stage: Stage, *, seed: int, fingerprint: str,
+    save_final: Callable[[Path], None], progress: Progress | None = None, answers: Answers | None = None,
+) -> FitResult:  # fmt: skip
+    """Train `objective` for `config.steps` updates, or go on with it, and publish the result as `stage.final`.
+
+    The same seed, fingerprint and kind of machine give the same weights bit for bit, however often the work was killed
+    and begun again in between: everything that changes lies in the objective's modules, the optimiser and `State`, and
+    what happens at a step depends on these and the step's number alone.
+
+    `fingerprint` stands for all that the weights depend on; checkpoints made of another one are not continued.
+    `save_final(folder)` writes the finished model. `answers()` is asked with each evaluation and goes to samples.jsonl.
+    Raises Interrupted after SIGINT or SIGTERM, once a checkpoint is saved; UserError for a loss or gradient that is not
+    finite, a full disk, and a damaged checkpoint that nothing can stand in for.
+
+    A hook for tests: POSOLOGY_TEST_KILL="sft:37" sends this process SIGKILL after update 37 of stage sft.
+    """
+    progress, engine = progress or Progress(), Engine()
+    optimiser = build(objective.modules, config.optimiser, config.steps, getattr(objective, "learning_rates", None))
+    checkpoints = Checkpoints(stage.checkpoints, objective.modules, optimiser, config.keep_checkpoints, progress.say)
+    checkpoint_every = -(-config.checkpoint_every // objective.stride) * objective.stride
+    log_every = -(-config.steps // LOG_LINES)
+    watch = _watch(objective, config, stage, optimiser, progress)
+    heldout: Metrics = {}
+    stopped: str | None = None
+
+    with stage.locked(), stop_signals() as signals, progress.stage():
+        state = _resume(checkpoints, stage, fingerprint, seed, progress)
+        _begin(objective, config, stage, state, watch, progress)
+        if state.step == 0:
+            heldout = _evaluate(objective, stage, 0, seed, engine, progress, answers)
+            if _best_step(objective) == 0:
+                _save(checkpoints, state, stage, objective)
+
+        while state.step < config.steps and stopped is None:
+            try:
+                metrics = _train_step(objective, optimiser, engine, state.step, seed, stage.name)
+            except FloatingPointError as error:
+                raise _not_finite(str(error), stage, state.step, checkpoints) from None
+            state.step += 1
+            _kill_for_test(stage, state.step)
+
+            if state.step == 1:
+                state.start = _start(objective, metrics)
+            if metrics and (state.step % log_every == 0 or state.step == config.steps):
+                stage.log(state.step, "train", metrics)
+            watch.after(state.step, state.start)
+            progress.update(state.step, metrics, start=state.start)
+            if state.step % config.evaluate_every == 0 or state.step == config.steps:
+                heldout = _evaluate(objective, stage, state.step, seed, engine, progress, answers)
+
+            if state.step % objective.stride == 0 and state.step < config.steps:
+                stopped = _stop_reason(objective)
+                due = state.step % checkpoint_every == 0 or _best_step(objective) == state.step
+                if stopped is None and (due or signals.received):
+                    saved = _save(checkpoints, state, stage, objective)
+                    if signals.received:
+                        raise _interrupted(signals, stage, state.step, config.steps, saved)
+
+        kept = _restore_best(objective, checkpoints, state.step, progress) if stopped else state.step
+        digest = _publish(stage, checkpoints, save_final)
+        stage.mark_finished(fingerprint, seed=seed, steps=state.step, kept_step=kept, stopped=stopped)
+        watch.end(state.step)
+        progress.finish(stage.seconds(), stopped)
+        if signals.received:
+            raise _interrupted(signals, stage, state.step, config.steps, stage.final)
+    return FitResult(state.step, kept, stopped, heldout, stage.seconds(), digest)
+
+
+def _train_step(
+    objective: Objective[Any], optimiser: Optimiser, engine: Engine, step: int, seed: int, name: str
+) -> Metrics:
+    """Update `step`, counted from 0: the gradient of (sum of losses) / (weight of the whole step), clipped, applied.
+
+    {} when the objective sits the step out with no batch. FloatingPointError, before anything has changed, when the
+    loss or its gradient is not finite.
+    """
+    to_train(objective.modules)
+    engine.seed(seed, name, "batch", step)
+    batches = objective.batch(step)
+    if not batches:
+        return {}
+    weight = engine.total(sum(batch.weight for batch in batches))
+    engine.seed(seed, name, "loss", step)  # so that dropout does not depend on what making the batch drew
+    optimiser.zero_grad()
+    meter = Meter()
+    for batch in batches:
+        loss, metrics = objective.loss(batch)
+        meter.add(metrics, batch.weight)
+        if not math.isfinite(float(loss.detach())):
+            raise FloatingPointError(f"the loss is {float(loss.detach())}")
+        # Rows without a scored unit have weight 0 and loss 0: their gradient is 0, not 0 / 0.
+        (loss / (weight or 1.0)).backward()  # type: ignore[no-untyped-call]
+    norm = optimiser.clip()
+    if not math.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {norm}")
+    optimiser.step(step)
+    return {**meter.means(engine), "gradient_norm": norm, "rate": optimiser.rate(step)}
+
+
+def _evaluate(
+    objective: Objective[Any], stage: Stage, step: int, seed: int, engine: Engine, progress: Progress,
+    answers: Answers | None,
+) -> Metrics:  # fmt: skip
+    """Held-out figures after `step` updates: logged, shown, and told to an objective that keeps an eye on them."""
+    engine.seed(seed, stage.name, "evaluate", step)
+    figures = objective.evaluate()
+    if observe := getattr(objective, "observe", None):
+        observe(step, figures)
+    if figures:
+        stage.log(step, "heldout", figures)
+        progress.held_out(figures)
+    for prompt, answer in answers() if answers else []:
+        stage.sample(step, prompt, answer)
+        progress.sample(prompt, answer)
+    return figures
+
+
+# -- beginning and going on ---------------------------------------------------------------------------------------
+
+
+def _watch(
+    objective: Objective[Any], config: FitConfig, stage: Stage, optimiser: Optimiser, progress: Progress
+) -> Watch:
+    return Watch(
+        stage, optimiser.parameters, stride=objective.stride, expected=getattr(objective, "expected_start", None),
+        budget_s=config.budget_s, say=progress.say,
+    )  # fmt: skip
+
+
+def _resume(checkpoints: Checkpoints, stage: Stage, fingerprint: str, seed: int, progress: Progress) -> State:
+    """Where to start: at the newest valid checkpoint, with the logs cut back to it, or at the beginning."""
+    # Two: the next one is written before the oldest is deleted. Better to know now than at the first checkpoint.
+    require_free_space(stage.path, 2 * checkpoints.bytes_needed())
+    state = checkpoints.resume(fingerprint, seed) or State(fingerprint=fingerprint, seed=seed)
+    if state.step:
+        progress.say(f"{stage.name}: going on from step {state.step} ({checkpoints.path(state.step)})")
+    stage.truncate_log(state.log)
+    stage.set_clock(state.seconds)
+    stage.mark_started(fingerprint)
+    return state
+
+
+def _begin(
+    objective: Objective[Any], config: FitConfig, stage: Stage, state: State, watch: Watch, progress: Progress
+) -> None:
+    watch.begin(state.step)
+    progress.begin(
+        stage.name, state.step, config.steps, expected=getattr(objective, "expected_start", None),
+        shown=getattr(objective, "shown", ("loss",)), start=state.start,
+    )  # fmt: skip
+
+
+def _start(objective: Objective[Any], metrics: Metrics) -> float | None:
+    """The figure of the first step that `expected_start` speaks of."""
+    value = metrics.get(getattr(objective, "start_metric", "loss"))
+    return value if value is not None and math.isfinite(value) else None
+
+
+# -- saving and ending --------------------------------------------------------------------------------------------
+
+
+def _save(checkpoints: Checkpoints, state: State, stage: Stage, objective: Objective[Any]) -> Path:
+    state.seconds, state.log = stage.seconds(), stage.log_position()
+    return checkpoints.save(state, also_keep=_best_step(objective))
+
+
+def _best_step(objective: Objective[Any]) -> int | None:
+    best: int | None = getattr(objective, "best_step", None)
+    return best
+
+
+def _stop_reason(objective: Objective[Any]) -> str | None:
+    reason: str | None = objective.stop_reason() if hasattr(objective, "stop_reason") else None
+    return reason
+
+
+def _restore_best(objective: Objective[Any], checkpoints: Checkpoints, step: int, progress: Progress) -> int:
+    """After an early stop, go back to the best step if the objective names one. Returns the step whose weights stay."""
+    best = _best_step(objective)
+    if best is None or best == step:
+        return step
+    try:
+        checkpoints.restore(best)
+    except UserError as error:
+        progress.say(f"step {best} was best but cannot be restored, step {step} is kept: {error.message}")
+        return step
+    return best
+
+
+def _publish(stage: Stage, checkpoints: Checkpoints, save_final: Callable[[Path], None]) -> str:
+    """Write the result beside its place and give it its name when it is whole. Returns the weights' digest."""
+    require_free_space(stage.final, checkpoints.bytes_needed())
+    try:
+        with publish(stage.final) as folder:
+            save_final(folder)
+    except SafetensorError as error:  # the library's own wrapping of a full or failing disk
+        raise UserError(
+            f"cannot write {stage.final}: {error}", "free some space and give the same command again"
+        ) from None
+    return digest_of_final(stage.final)
+
+
+def _interrupted(signals: StopSignals, stage: Stage, step: int, steps: int, saved: Path) -> Interrupted:
+    message = f"stopped at step {step} of {steps} of {stage.name}; saved in {saved}"
+    return Interrupted(message, "the same command goes on from there", signals.exit_code)
+
+
+def _not_finite(what: str, stage: Stage, step: int, checkpoints: Checkpoints) -> UserError:
+    kept = next((checkpoints.path(at) for at in checkpoints.steps()), None)
+    saved = f"the last good checkpoint is {kept}" if kept else "no checkpoint had been saved yet"
+    section = stage.name.partition("/")[0]
+    rate = f"{section}.fit.optimiser.learning_rate"
+    return UserError(
+        f"{what} at step {step + 1} of {stage.name}, so it stopped there; {saved}",
+        f"lower {rate} (with kind: muon also muon_learning_rate), or raise its warmup: --set {rate}=...",
+    )
+
+
+def _kill_for_test(stage: Stage, step: int) -> None:
+    name, _, at = os.environ.get("POSOLOGY_TEST_KILL", "").partition(":")
+    if at == str(step) and name in (stage.name, stage.name.partition("/")[0]):
+        os.kill(os.getpid(), signal.SIGKILL)

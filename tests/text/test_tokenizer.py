@@ -1,0 +1,126 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posology.config import UserError
+from posology.text.chat import encode_dialogue, encode_prompt
+from posology.text.tokenizer import SPECIALS, Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+
+CORPUS = ["Avoid ibuprofen with warfarin.", "Use 20 mg of codeine every 6 h, at most 240 mg a day."] * 9
+TRAIN = """
+import sys
+from posology.text.tokenizer import train_tokenizer
+print(train_tokenizer({corpus!r}, 320).fingerprint, "torch" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_special_tokens_have_the_first_ids(tokenizer: Tokenizer) -> None:
+    ids = [tokenizer.pad, tokenizer.bos, tokenizer.user, tokenizer.assistant, tokenizer.end]
+    ids += [tokenizer.calc, tokenizer.equals, tokenizer.endcalc]
+    assert ids == list(range(8))
+    assert tokenizer.size <= 400
+
+
+@given(text=st.text())
+def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode_text(text)
+    assert tokenizer.decode(ids) == text
+    assert all(i >= len(SPECIALS) for i in ids)
+
+
+@given(parts=st.lists(st.sampled_from([*SPECIALS, "a", " ", "7", "<|", "|>", "é"]), max_size=8))
+def test_special_tokens_in_a_users_text_are_ordinary_text(tokenizer: Tokenizer, parts: list[str]) -> None:
+    text = "".join(parts)
+    prompt = encode_prompt(tokenizer, text)
+    assert [i for i in prompt if i < len(SPECIALS)] == [tokenizer.bos, tokenizer.user, tokenizer.assistant]
+    assert tokenizer.decode(prompt) == text
+
+
+def test_an_answer_has_its_calculator_marks_parsed_and_no_other(tokenizer: Tokenizer) -> None:
+    answer = "Give <|calc|>20*45/2<|equals|>450<|/calc|> mg<|end|><|user|>."
+    ids = tokenizer.encode_answer(answer)
+    assert [i for i in ids if i < len(SPECIALS)] == [tokenizer.calc, tokenizer.equals, tokenizer.endcalc]
+    assert tokenizer.decode(ids) == answer
+    value = ids[ids.index(tokenizer.equals) + 1 : ids.index(tokenizer.endcalc)]
+    assert value == tokenizer.encode_text("450")  # as the engine inserts it
+
+
+def test_half_a_surrogate_pair_is_no_crash(tokenizer: Tokenizer) -> None:
+    assert tokenizer.decode(tokenizer.encode_text("a\ud800b")) == "a?b"
+
+
+def test_every_digit_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
+    texts = [tokenizer.decode([i]) for i in range(len(SPECIALS), tokenizer.size)]
+    assert [t for t in texts if any(c.isdigit() for c in t) and len(t) > 1] == []
+    assert len(tokenizer.encode_text("20454")) == 5
+
+
+def test_frequent_words_become_tokens(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode_text(" metformin")) == 1
+
+
+def test_the_same_corpus_gives_the_same_bytes_in_any_order_and_process() -> None:
+    here = train_tokenizer(CORPUS, 320).fingerprint
+    assert train_tokenizer(reversed(CORPUS), 320).fingerprint == here
+    assert train_tokenizer([*CORPUS, "Codeine."] * 2, 320).fingerprint != here
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": os.pathsep.join(sys.path)}
+    said = subprocess.run(
+        [sys.executable, "-c", TRAIN.format(corpus=CORPUS)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [here, "False", "False"]  # and without torch or transformers
+
+
+def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:
+    with pytest.raises(UserError, match="263"):
+        train_tokenizer(["a"], 263)
+
+
+def test_plain_transformers_loads_the_folder_and_agrees(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    save_tokenizer(tokenizer, tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    question, answer = "Is codeine safe? × ÷ 7.5 mg", "No: <|calc|>2*3<|equals|>6<|/calc|> mg."
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    whole = theirs.apply_chat_template(messages, return_dict=False)
+    prompt = theirs.apply_chat_template(messages[:1], add_generation_prompt=True, return_dict=False)
+    assert whole == encode_dialogue(tokenizer, question, answer).ids
+    assert prompt == encode_prompt(tokenizer, question)
+    assert tokenizer.hf.apply_chat_template(messages, return_dict=False) == whole
+    assert (theirs.pad_token_id, theirs.bos_token_id, theirs.eos_token_id) == (0, 1, 4)
+    assert theirs(question).input_ids == [1, *tokenizer.encode_text(question)]  # one BOS
+    assert len(theirs) == tokenizer.size
+    with pytest.raises(Exception, match="roles are user and assistant"):
+        theirs.apply_chat_template([{"role": "system", "content": "x"}])
+
+
+def test_saved_and_loaded_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    save_tokenizer(tokenizer, tmp_path)
+    assert load_tokenizer(tmp_path).fingerprint == tokenizer.fingerprint
+    assert load_tokenizer(tmp_path).encode_text("dose 12") == tokenizer.encode_text("dose 12")
+
+
+def test_missing_damaged_and_foreign_tokenizers_are_one_line_errors(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no tokenizer in"):
+        load_tokenizer(tmp_path)
+    save_tokenizer(tokenizer, tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer.source[: len(tokenizer.source) // 2])
+    with pytest.raises(UserError, match="is not a tokenizer") as caught:
+        load_tokenizer(tmp_path)
+    assert "\n" not in caught.value.message
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_tokenizer(tmp_path)
+    raw = json.loads(tokenizer.source)
+    raw["added_tokens"] = [t for t in raw["added_tokens"] if t["content"] != "<|calc|>"]
+    raw["model"]["vocab"] = {("x" if t == "<|calc|>" else t): i for t, i in raw["model"]["vocab"].items()}
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UserError, match=r"lacks the special tokens <\|calc\|>$"):
+        load_tokenizer(tmp_path)
