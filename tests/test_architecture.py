@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import posology
 import pytest
+
+import posology
 
 SOURCE = Path(posology.__file__).parent
 LAYERS = (

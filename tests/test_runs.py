@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from posology.errors import UserError
 from posology.files import publish
 from posology.runs import PARENT, STAGES, Run, Stage, digest_of_final, open_run, resolve_parent, runs_folder

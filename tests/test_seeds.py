@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import posology
 import pytest
+
+import posology
 from posology.seeds import numpy_stream, seed_of, stream
 
 

@@ -136,6 +136,10 @@ def test_every_example_is_seen_once_an_epoch(tiny: Callable[..., Any], dialogues
     weights = [task.batch(step)[0].weight for step in range(12)]
     ends = [sum(weights[: n + 1]) for n in range(12)]
     assert scored in ends and 2 * scored in ends
+    half = ends.index(scored) + 1
+    assert [task.batch(step)[0].ids_BT.tolist() for step in range(half)] != [
+        task.batch(step)[0].ids_BT.tolist() for step in range(half, 2 * half)
+    ]  # in a fresh order
 
 
 def test_too_long_examples_are_counted_and_never_cut(tiny: Callable[..., Any], dialogues: list[Encoded]) -> None:

@@ -21,7 +21,16 @@ def make_run(root: Path, stages: tuple[str, ...] = ALL, *, graded: bool = True, 
     """A run that has finished `stages`."""
     run = open_run(root, "example", create=True)
     atomic_write_text(run.config_path, dump_config(load_config(CONFIG)))
-    spent = {"data": 21.4, "tokenizer": 3.1, "pretrain": 58.2, "sft": 204.7, "reward": 71.9, "ppo": 96.3, "dpo": 37.5, "grade": 74.0}
+    spent = {
+        "data": 21.4,
+        "tokenizer": 3.1,
+        "pretrain": 58.2,
+        "sft": 204.7,
+        "reward": 71.9,
+        "ppo": 96.3,
+        "dpo": 37.5,
+        "grade": 74.0,
+    }
     run.update_manifest(
         status="finished" if graded else "running", seed=0, machine=run.machine() | {"cores": 2},
         seconds={step: s for step, s in spent.items() if step in (*stages, "data") or (graded and step == "grade")},
@@ -61,14 +70,24 @@ def _fall(start: float, end: float, step: int, steps: int, name: str, noise: flo
 
 def _pretrain(stage: Stage) -> None:
     for step in range(1, 151):
-        stage.log(step, "train", {"loss": _fall(8.05, 1.31, step - 1, 150, "p"), "accuracy": 0.7, "gradient_norm": 1.1, "rate": 1.0})
+        stage.log(
+            step,
+            "train",
+            {"loss": _fall(8.05, 1.31, step - 1, 150, "p"), "accuracy": 0.7, "gradient_norm": 1.1, "rate": 1.0},
+        )
         if step % 50 == 0:
-            stage.log(step, "heldout", {"loss": _fall(8.05, 1.46, step, 150, "q", 0), "accuracy": 0.68, "bits_per_byte": 0.61})
+            stage.log(
+                step, "heldout", {"loss": _fall(8.05, 1.46, step, 150, "q", 0), "accuracy": 0.68, "bits_per_byte": 0.61}
+            )
 
 
 def _sft(stage: Stage) -> None:
     for step in range(1, 601):
-        stage.log(step, "train", {"loss": _fall(3.4, 0.082, step - 1, 600, "s", 0.15), "accuracy": 0.96, "gradient_norm": 0.8, "rate": 1.0})
+        stage.log(
+            step,
+            "train",
+            {"loss": _fall(3.4, 0.082, step - 1, 600, "s", 0.15), "accuracy": 0.96, "gradient_norm": 0.8, "rate": 1.0},
+        )
         if step % 100 == 0:
             stage.log(step, "heldout", {"loss": _fall(3.4, 0.118, step, 600, "t", 0), "accuracy": 0.955})
 
@@ -80,11 +99,28 @@ def _reward(stage: Stage) -> None:
             loss = math.log(2) if step == 1 else _fall(0.69, 0.11 + 0.02 * number, step, 100, f"r{number}", 0.2)
             member.log(step, "train", {"loss": loss, "accuracy": 0.9, "margin": 2.0})
             if step % 50 == 0:
-                figures = {"accuracy": 0.84 + 0.01 * number + 0.0005 * step, "loss": _fall(0.69, 0.34, step, 100, "h", 0)}
+                figures = {
+                    "accuracy": 0.84 + 0.01 * number + 0.0005 * step,
+                    "loss": _fall(0.69, 0.34, step, 100, "h", 0),
+                }
                 sets = {f"{key}/heldout_facts": value for key, value in figures.items()}
-                member.log(step, "heldout", sets | {"accuracy/heldout_wordings": 0.93 + 0.0004 * step, "loss/heldout_wordings": 0.2})
+                member.log(
+                    step,
+                    "heldout",
+                    sets | {"accuracy/heldout_wordings": 0.93 + 0.0004 * step, "loss/heldout_wordings": 0.2},
+                )
         _finish(member)
-    kinds = ("verdict up", "verdict down", "negated", "threshold shifted", "dose x10", "unit swapped", "class sibling", "wrong mechanism", "terse")
+    kinds = (
+        "verdict up",
+        "verdict down",
+        "negated",
+        "threshold shifted",
+        "dose x10",
+        "unit swapped",
+        "class sibling",
+        "wrong mechanism",
+        "terse",
+    )
     figures = {
         "heldout_facts": _share(341, 384, facts=61),
         "heldout_wordings": _share(902, 941, facts=402),
@@ -116,17 +152,30 @@ def _ppo(stage: Stage) -> None:
         beta *= 1 + 0.2 * max(-0.2, min(0.2, kl / 3 - 1)) * 4
         if rollout % 5 == 4 or rollout in (0, 15):
             reward, gold = -0.05 + 0.07 * rollout, 6.1 + 0.09 * rollout
-            stage.log(4 * rollout + 4, "heldout", {"reward": reward, "gold": gold, "kl": kl, "length": 33.0, "end_rate": 0.99})
+            stage.log(
+                4 * rollout + 4, "heldout", {"reward": reward, "gold": gold, "kl": kl, "length": 33.0, "end_rate": 0.99}
+            )
     stage.note(forced=False, reward_accuracy=_share(341, 384))
 
 
 def _dpo(stage: Stage) -> None:
     for step in range(1, 81):
         loss = math.log(2) if step == 1 else _fall(0.69, 0.24, step, 80, "d", 0.2)
-        figures = {"preference": loss, "anchor": 0.1, "accuracy": 0.9, "margin": 0.02 * step, "chosen_shift": 0.004 * step, "rejected_shift": -0.09 * step}
+        figures = {
+            "preference": loss,
+            "anchor": 0.1,
+            "accuracy": 0.9,
+            "margin": 0.02 * step,
+            "chosen_shift": 0.004 * step,
+            "rejected_shift": -0.09 * step,
+        }
         stage.log(step, "train", figures | {"loss": loss + 0.02})
         if step % 40 == 0:
-            sets = {f"{key}/{name}": value for name in ("heldout_wordings", "heldout_facts") for key, value in figures.items()}
+            sets = {
+                f"{key}/{name}": value
+                for name in ("heldout_wordings", "heldout_facts")
+                for key, value in figures.items()
+            }
             stage.log(step, "heldout", sets)
     stage.note(pairs=5104, dropped_pairs=16)
 
@@ -172,10 +221,26 @@ def _stage_card(name: str) -> dict[str, Any]:
     headline = {}
     for measure, target in TARGETS.items():
         cell = _share(round(RIGHT[name][measure] * SIZES[measure]), SIZES[measure], facts=318)
-        own = ("minimal_pairs", "youden_j") if measure in ("safety", "specificity") else ("over_abstention",) if measure == "humility" else ()
-        headline[measure] = cell | {"target": target, "verdict": _verdict(cell, target), "gates": _gates((*own, "total_variation", "unreadable"))}
+        own = (
+            ("minimal_pairs", "youden_j")
+            if measure in ("safety", "specificity")
+            else ("over_abstention",)
+            if measure == "humility"
+            else ()
+        )
+        headline[measure] = cell | {
+            "target": target,
+            "verdict": _verdict(cell, target),
+            "gates": _gates((*own, "total_variation", "unreadable")),
+        }
     useful = USEFUL[name]
-    headline["usefulness"] = {"n": 240, "facts": 118, "value": useful, "low": max(0, useful - 0.21), "high": useful + 0.2}
+    headline["usefulness"] = {
+        "n": 240,
+        "facts": 118,
+        "value": useful,
+        "low": max(0, useful - 0.21),
+        "high": useful + 0.2,
+    }
     splits = {split: {"accuracy": _share(round(160 * RIGHT[name]["accuracy"]), 200), "usefulness": {"n": 200, "facts": 80, "value": useful, "low": useful - 0.2, "high": useful + 0.2}}
               for split in ("S0", "S1", "S2", "S3", "S7", "S8", "dev")}  # fmt: skip
     splits |= {split: {"humility": _share(round(200 * RIGHT[name]["humility"]), 200)} for split in ("S4", "S5", "S6")}
@@ -185,8 +250,16 @@ def _stage_card(name: str) -> dict[str, Any]:
         "dose_closed_book": _share(612, 1040),
         "usefulness_greedy": {"n": 2412, "facts": 318, "value": useful + 0.1, "low": useful, "high": useful + 0.2},
         "claims": {"stated": 6120, "unverifiable": 41, "contradicted": 260},
-        "confusion": {"CONTRAINDICATED": {"CONTRAINDICATED": 512, "AVOID": 8}, "OK": {"OK": 610, "CAUTION": 12, "NONE": 1}},
-        "calibration": {"n": 3112, "ece": 0.041, "brier": 0.066, "risk_coverage": {"coverage": [0.5, 1.0], "risk": [0.01, 0.1]}},
+        "confusion": {
+            "CONTRAINDICATED": {"CONTRAINDICATED": 512, "AVOID": 8},
+            "OK": {"OK": 610, "CAUTION": 12, "NONE": 1},
+        },
+        "calibration": {
+            "n": 3112,
+            "ece": 0.041,
+            "brier": 0.066,
+            "risk_coverage": {"coverage": [0.5, 1.0], "risk": [0.01, 0.1]},
+        },
         "probability": {"value": None, "n": 0, "undefined": "no items"},
     }
     return {"headline": headline, "splits": splits, "extra": extra, "misses": MISSES[name]}
@@ -238,9 +311,13 @@ def scorecard() -> dict[str, Any]:
 
 
 def showcase() -> dict[str, Any]:
-    def answers(base: str, sft: str, dpo: str, ppo: str, rewards: tuple[float, ...] = (-2.31, 0.12, 0.77, 1.18)) -> dict[str, Any]:
+    def answers(
+        base: str, sft: str, dpo: str, ppo: str, rewards: tuple[float, ...] = (-2.31, 0.12, 0.77, 1.18)
+    ) -> dict[str, Any]:
         texts = {"pretrain": base, "sft": sft, "dpo": dpo, "ppo": ppo}
-        return {name: {"text": text, "reward": reward} for (name, text), reward in zip(texts.items(), rewards, strict=True)}
+        return {
+            name: {"text": text, "reward": reward} for (name, text), reward in zip(texts.items(), rewards, strict=True)
+        }
 
     rows = [
         (METFORMIN, "CONTRAINDICATED", "metformin.renal.below-30: the eGFR of 28 is below 30", answers(

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # an optimiser's first step does so: once in the parent is faster than in each child
+from toys import Strided, saver, settings, toy_stage
+
 from posology.runs import digest_of_final
 from posology.training.fit import fit
 from posology.training.progress import Progress
-from toys import Strided, saver, settings, toy_stage
 
 torch.set_num_threads(1)
 STEPS = 8

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
+
 from posology.errors import UserError
 from posology.files import verify_manifest, write_manifest
 from posology.training.checkpoint import Checkpoints, State, kept_tensors
 from posology.training.optimiser import build
-from safetensors.torch import load_file
-from torch import nn
 
 from .toys import OPTIMISER, Adaptive, network
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from posology.config import FitConfig
 from posology.errors import Interrupted, UserError
 from posology.files import verify_manifest
@@ -26,8 +27,8 @@ class Killed(BaseException):
 
 
 def train(
-    objective: Regression, stage: Stage, config: FitConfig | None = None, *, seed: int = 7, fingerprint: str = "made of",
-    stream: io.StringIO | None = None,
+    objective: Regression, stage: Stage, config: FitConfig | None = None, *, seed: int = 7,
+    fingerprint: str = "made of", stream: io.StringIO | None = None,
 ) -> FitResult:  # fmt: skip
     return fit(
         objective, config or settings(), stage, seed=seed, fingerprint=fingerprint, save_final=saver(objective),
@@ -273,7 +274,7 @@ def test_a_full_disk_stops_before_anything_is_written(tmp_path: Path, monkeypatc
     real, calls = shutil.disk_usage(tmp_path), itertools.count()
     # Room at the start and for the first checkpoint, none for the second.
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=10**9 if next(calls) < 2 else 1000))
-    with pytest.raises(UserError, match="no room for .*step-000008.* nothing was written"):
+    with pytest.raises(UserError, match=r"no room for .*step-000008.* nothing was written"):
         train(Regression(), stage)
     assert [path.name for path in stage.checkpoints.iterdir()] == ["step-000004"]
     assert not verify_manifest(stage.checkpoints / "step-000004")
@@ -307,11 +308,12 @@ def test_an_early_stop_keeps_the_best_step(tmp_path: Path, monkeypatch: pytest.M
     assert result.kept_step == objective.best_step == 8
     assert all(torch.equal(a, b) for a, b in zip(seen[8], objective.modules["model"].parameters(), strict=True))
     assert stage.manifest()["kept_step"] == 8 and stage.manifest()["stopped"] == "it got worse"
-    # Killed on the way and resumed, it stops at the same place and keeps the same weights.
+    # Killed on the way (once with the best step so far before the first) it stops there too, with the same weights.
     again = toy_stage(tmp_path / "b")
-    killing(monkeypatch, 14)
-    with pytest.raises(Killed):
-        train(Strided(stop_after=5), again, settings(40, checkpoint_every=8, keep_checkpoints=1))
+    for step in (2, 14):
+        killing(monkeypatch, step)
+        with pytest.raises(Killed):
+            train(Strided(stop_after=5), again, settings(40, checkpoint_every=8, keep_checkpoints=1))
     killing(monkeypatch, -1)
     resumed = train(Strided(stop_after=5), again, settings(40, checkpoint_every=8, keep_checkpoints=1))
     assert (resumed.digest, resumed.kept_step, resumed.step) == (result.digest, 8, 16)

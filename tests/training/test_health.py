@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from posology.training.health import Check, Snapshot, Watch, check_moved, check_start, read_checks
 from torch import Tensor, nn
+
+from posology.training.health import Check, Snapshot, Watch, check_moved, check_start, read_checks
 
 from .toys import toy_stage
 

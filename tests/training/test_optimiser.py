@@ -4,14 +4,15 @@ import math
 
 import pytest
 import torch
+from torch import nn
+from torch.optim import _muon as torch_muon
+
 from posology.config import ModelConfig, OptimiserConfig
 from posology.errors import UserError
 from posology.models.heads import from_language_model
 from posology.models.llama import language_model
 from posology.training import optimiser as module
 from posology.training.optimiser import POLAR, build, hidden_matrices, orthogonalise, schedule
-from torch import nn
-from torch.optim import _muon as torch_muon
 
 POLAR_OF_TORCH = (3.4445, -4.7750, 2.0315)
 MUON = OptimiserConfig(kind="muon", learning_rate=0.01, muon_learning_rate=0.02, warmup=0, decay=0.0)
@@ -40,7 +41,7 @@ def test_llama_is_split_between_muon_and_adamw() -> None:
     attention = {f"{layer}self_attn.{x}_proj.weight" for x in "qkvo"}
     assert hidden == attention | {f"{layer}mlp.{x}_proj.weight" for x in ("gate", "up", "down")}
     optimiser = build({"model": model}, MUON, 10)
-    assert {name.removeprefix("model.") for name in optimiser.muon} == {name for name in hidden}
+    assert {name.removeprefix("model.") for name in optimiser.muon} == hidden
     trained = [p for group in optimiser.adamw.param_groups for p in group["params"]] + list(optimiser.muon.values())
     assert sorted(map(id, trained)) == sorted(map(id, model.parameters())), "each weight once, the tied one too"
     decays = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in optimiser.adamw.param_groups}
@@ -134,7 +135,7 @@ def test_orthogonalise(shape: tuple[int, int], fast: bool, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("shape", [(24, 64), (64, 24)])
 def test_muon_agrees_with_torch(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Momentum, decay and scaling are torch.optim.Muon's; so is the iteration, when it is given torch's five triples."""
+    """Momentum, decay and scaling are torch.optim.Muon's; so is the iteration when it is given torch's triples."""
     monkeypatch.setattr(module, "POLAR", (POLAR_OF_TORCH,) * 5)
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     theirs = torch_muon._zeropower_via_newtonschulz(matrix.clone(), POLAR_OF_TORCH, 5, 1e-7).float()

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+
 from posology.training import progress as module
 from posology.training.progress import Progress, clock, figure, printable
 

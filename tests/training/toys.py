@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
 from posology.config import FitConfig, OptimiserConfig
 from posology.runs import Stage
 from posology.seeds import seed_of
 from posology.training.objective import Metrics
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
 OPTIMISER = OptimiserConfig(kind="muon", learning_rate=0.02, muon_learning_rate=0.02, warmup=3, decay=0.3)
 

@@ -66,7 +66,11 @@ def compare(question: str, run: RunName = "laptop", runs: Runs = Path("runs")) -
 
     rows = compare_stages(where, question, [name for name in ANSWERING if where.stage(name).final.is_dir()])
     out = console()
-    out.print(table("", ["stage", "reward", "answer"], [[r.stage, r.reward_text, r.rendered] for r in rows.answers], right={1}))
+    out.print(
+        table(
+            "", ["stage", "reward", "answer"], [[r.stage, r.reward_text, r.rendered] for r in rows.answers], right={1}
+        )
+    )
     out.print(f"judge: {rows.judge}", soft_wrap=True)
     out.print(NOT_FOR_CARE)
 
@@ -96,7 +100,8 @@ def _open(run: Run, stage: str) -> Assistant:
         raise UserError(f"no stage {stage!r} answers questions", f"one of: {', '.join(ANSWERING)}", code=2)
     if not run.stage(stage).final.is_dir():
         raise UserError(
-            f"run {run.name} has no finished stage {stage}", f"posology {stage} --config {run.config_path} --run {run.name}"
+            f"run {run.name} has no finished stage {stage}",
+            f"posology {stage} --config {run.config_path} --run {run.name}",
         )
     from posology.recipes.answer import open_assistant
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from posology.training.progress import Progress
 
 Config = Annotated[Path, typer.Option("--config", help="YAML configuration.", show_default=False)]
-Set = Annotated[Optional[list[str]], typer.Option("--set", help="Override a value: section.key=value (repeatable).")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: section.key=value (repeatable).")]
 Name = Annotated[str, typer.Option("--run", help="The run's name; by default the config's file name.")]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder that holds runs.")]
-Parent = Annotated[str, typer.Option("--parent", help="Where to start: a stage of this run, or a path such as runs/x/sft.")]
+Parent = Annotated[
+    str, typer.Option("--parent", help="Where to start: a stage of this run, or a path such as runs/x/sft.")
+]
 
 
 def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), force: Annotated[

@@ -104,6 +104,10 @@ class _Exam:
 
     def _situation(self, target: Target, numbers: Group, *, heavy: bool | None = None) -> Situation | None:
         """A fair situation of this target with a number of the group; `heavy`: above (or not above) the dose's cap."""
+        if numbers == "train" and heavy is None:  # S1 asks about patients whose like were trained on
+            known = [s for s in self.supply.pools[target] if is_dev_fact(s.fact_id) == is_dev_fact(target.fact.id)]
+            known = [s for s in known if self.examiner.fair(s)]
+            return self.rng.choice(known) if known else None
         for _ in range(4):
             details = self.rng.choice((0, 0, 1, 2))
             found = self.supply.bench.situation(target, self.rng, numbers, details=details, heavy=heavy)

@@ -24,7 +24,7 @@ from posology.knowledge.units import number
 from posology.text.calculator import CalculatorError, evaluate
 
 STRICTNESS = ("OK", "CAUTION", "AVOID", "CONTRAINDICATED")  # ADJUST needs a dose, and is never invented
-SMALL_WORDS = frozenset("a an the of in from with by for and or to at on due risk increased raised more blood serum level".split())
+SMALL_WORDS = frozenset(["a", "an", "the", "of", "in", "from", "with", "by", "for", "and", "or", "to", "at", "on", "due", "risk", "increased", "raised", "more", "blood", "serum", "level"])
 INVENTED_REASONS = ("pregnancy", "dialysis", "heart failure", "breastfeeding", "gout", "asthma", "cirrhosis")
 ASKABLE = ("egfr", "weight_kg", "age_years", "child_pugh", "creatinine_mg_dl", "crcl")
 

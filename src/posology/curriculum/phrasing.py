@@ -16,6 +16,7 @@ capital; ``{to}`` is "for", or "in" after an indication. Reserved frames and str
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from posology.curriculum.splits import Group
@@ -168,6 +169,7 @@ USES: dict[str, tuple[Use, ...]] = {
 }
 
 
+@lru_cache
 def frames_for(kind: str, group: Group) -> tuple[Frame, ...]:
     """The frames that may ask a question of this case kind in this group."""
     uses = USES.get(kind, ("verdict",))

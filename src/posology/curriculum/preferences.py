@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 
 from posology.config import DataConfig
 from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed
-from posology.curriculum.corruptions import ASKABLE, CORRUPTIONS, Bank, Wrong, corrupted, heard, verdict_up_to_contraindicated, wrong_text
+from posology.curriculum.corruptions import (
+    ASKABLE,
+    CORRUPTIONS,
+    Bank,
+    Wrong,
+    corrupted,
+    heard,
+    verdict_up_to_contraindicated,
+    wrong_text,
+)
 from posology.curriculum.dialogues import dose_frame, missing_pool, replace_drug, unknown_names
 from posology.curriculum.mentions import Mention
 from posology.curriculum.questions import Question, Slots, ask

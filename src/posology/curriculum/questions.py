@@ -11,6 +11,7 @@ from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
 from posology.curriculum.splits import Group
 from posology.knowledge.patient import Patient
 
+COMBINED = 0.4  # share of questions about a combination that are worded for two drugs
 _SPELLED = (
     ("gerd", "GERD"), ("hiv ", "HIV "), ("g6pd", "G6PD"), ("long qt", "long QT"), ("vitamin k ", "vitamin K "),
 )  # fmt: skip
@@ -42,8 +43,12 @@ def ask(
     patient = slots.patient
     said = [*mentions(patient, rng, classes=classes), *slots.extra]
     if frame is None or not _fits(frame, patient, said):
-        choices = [choice for choice in frames_for(kind, group) if _fits(choice, patient, said)]
+        choices = frames_for(kind, group)
+        if kind == "interaction" and rng.random() < COMBINED:  # where it fits, name the two drugs alone
+            choices = tuple(choice for choice in choices if choice.slot == "comed" and _fits(choice, patient, said)) or choices
         frame = rng.choice(choices)
+        while not _fits(frame, patient, said):
+            frame = rng.choice(choices)
     structure = rng.choice(STRUCTURES[frame.slot][group])
     drug = f"{slots.drug} for {spelled(patient.indication)}" if patient.indication else slots.drug
     text = frame.text.format(

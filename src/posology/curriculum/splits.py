@@ -52,6 +52,8 @@ def number_group(drug: str, field: str, value: float) -> Group:
     The number counts as it is written (months below two years), whatever field it is in: one that is reserved stands
     in no training question on the drug.
     """
+    if value == 0:
+        return "train"  # a newborn: written without a number
     months = field == "age_years" and value < 2 and value % 1 > 1e-9
     share = unit("number", drug, f"{round(12 * value) if months else value:g}")
     if share < EXAM_NUMBERS:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
+from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
 from posology.curriculum.situations import Bench, Situation, in_group, pool
-from posology.curriculum.phrasing import Frame
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
 from posology.knowledge.fact import Verdict

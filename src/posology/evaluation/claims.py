@@ -203,11 +203,15 @@ def grade_sources(gold: Gold, reading: Reading, marks: Marks) -> None:
             marks.contradicted.append(f"a source says {verdict}")
 
 
-def grade_others(case: Case, reading: Reading, names: Names, marks: Marks) -> None:
-    """Verdicts on other drugs: calling a gold alternative unsafe is contradicted; the rest is unverifiable."""
+def grade_others(case: Case, reading: Reading, names: Names, stops: StopsFor | None, marks: Marks) -> None:
+    """Verdicts on other drugs: a safe alternative called unsafe, or an unsafe drug called usable, is contradicted."""
     comeds = comeds_of(case, names)
     for drug, verdict in reading.others:
+        if drug in comeds or drug.startswith("class "):
+            continue
         if drug in case.gold.alternatives and verdict in STOPS:
             marks.contradicted.append(f"{drug} is called unsafe")
-        elif drug not in comeds and not drug.startswith("class "):
+        elif verdict in USABLE and stops is not None and drug not in case.gold.alternatives and stops(case, drug):
+            marks.contradicted.append(f"{drug} is called usable")
+        else:
             marks.unverifiable += 1

@@ -8,15 +8,18 @@ by `stops` (is it contraindicated or to be avoided for this patient?); without s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from posology.curriculum.records import Case, Gold
 from posology.evaluation.claims import Marks, StopsFor, comeds_of, grade_claims, grade_others, grade_sources
+from posology.evaluation.judging import judged_stops
 from posology.evaluation.reading import Reading, read_answer
 from posology.evaluation.reading_abstention import cause_is_right
 from posology.evaluation.reading_dose import Dose, Match, compare
-from posology.evaluation.reading_text import Names
+from posology.evaluation.reading_text import Names, library_names
 from posology.evaluation.reading_verdict import STOPS, USABLE
+from posology.knowledge.library import load_library
 
 USEFULNESS_OF_VERDICT, USEFULNESS_OF_ELEMENTS = 4.0, 6.0
 RANK = {"OK": 1, "CAUTION": 2, "ADJUST": 3, "AVOID": 4, "CONTRAINDICATED": 5}
@@ -69,7 +72,7 @@ def score(case: Case, reading: Reading, names: Names, stops: StopsFor | None = N
     doses, dose_marks = _grade_doses(case, reading, names, marks)
     grade_claims(case, reading, names, stops, marks)
     grade_sources(gold, reading, marks)
-    grade_others(case, reading, names, marks)
+    grade_others(case, reading, names, stops, marks)
     predicted = _predicted(case, reading, names)
     answerable = gold.verdict != "INSUFFICIENT"
     verdict_right = predicted == gold.verdict
@@ -106,6 +109,18 @@ def score(case: Case, reading: Reading, names: Names, stops: StopsFor | None = N
 def grade(case: Case, text: str, names: Names, stops: StopsFor | None = None, case_id: str = "") -> ItemScore:
     """Read and score one answer."""
     return score(case, read_answer(text, case.drug, names), names, stops, case_id)
+
+
+def usefulness(case: Case, text: str) -> float:
+    """Usefulness, 0 to 10, of one answer, graded with the packaged knowledge base (PPO's gold monitor)."""
+    names, stops = _packaged()
+    return grade(case, text, names, stops, case_id="-").usefulness
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> tuple[Names, StopsFor]:
+    library = load_library()
+    return library_names(library), judged_stops(library)
 
 
 def passes(item: ItemScore) -> dict[str, bool]:

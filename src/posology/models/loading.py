@@ -93,6 +93,7 @@ def load_weights(auto_class: Any, folder: Path, config: Any, dtype: torch.dtype)
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # reported below, by name
                 output_loading_info=True,
             )
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:

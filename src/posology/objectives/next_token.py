@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from posology.errors import UserError
-from posology.models.packed import head_logits, hidden_states
-from posology.objectives.losses import cross_entropy_sum
+from posology.models.nll import token_nll
+from posology.models.packed import hidden_at
 from posology.objectives.policy import Precision
 from posology.seeds import numpy_stream
 from posology.text.chat import Encoded
@@ -86,14 +86,12 @@ class NextToken:
 
     def loss(self, batch: TokenBatch) -> tuple[Tensor, Metrics]:
         scored_BT = batch.targets_BT != IGNORED
-        targets_N = batch.targets_BT[scored_BT]
         with self.precision():
-            hidden_BTD = hidden_states(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT)
-            logits_NV = head_logits(self.model, hidden_BTD[scored_BT])
-        total = cross_entropy_sum(logits_NV, targets_N)
-        count = max(len(targets_N), 1)
-        hits = float((logits_NV.detach().argmax(-1) == targets_N).sum())
-        return total, {"loss": float(total.detach()) / count, "accuracy": hits / count}
+            hidden_ND = hidden_at(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT, scored_BT)
+            nll_N, hit_N = token_nll(self.model, hidden_ND, batch.targets_BT[scored_BT])
+        total = nll_N.sum()
+        count = max(len(nll_N), 1)
+        return total, {"loss": float(total.detach()) / count, "accuracy": float(hit_N.sum()) / count}
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from posology.models.packed import head_logits, hidden_states
+from posology.models.packed import head_logits, hidden_at
 from posology.training.batches import SequenceBatch
 
 Precision = Callable[[], AbstractContextManager[object]]
@@ -53,9 +53,10 @@ def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, t
     """Forward the rows once and read the log-probability of every scored token from the position before it."""
     assert not batch.scored_BT[:, 0].any(), "a row's first token has no token before it that could predict it"
     with precision():
-        hidden_BTD = hidden_states(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long())
+        before_BT = torch.nn.functional.pad(batch.scored_BT[:, 1:], (0, 1))
+        hidden_ND = hidden_at(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long(), before_BT)
     row_N, position_N = batch.scored_BT.nonzero(as_tuple=True)
-    logits_NV = head_logits(model, hidden_BTD[row_N, position_N - 1].float()) / temperature
+    logits_NV = head_logits(model, hidden_ND.float()) / temperature
     token_N = batch.ids_BT[row_N, position_N]
     logp_N = torch.log_softmax(logits_NV, -1).gather(1, token_N[:, None]).squeeze(1)
     return Scored(logits_NV, logp_N, row_N, position_N)

@@ -80,7 +80,7 @@ def rewards_of(run: Run, question: str, answers: Sequence[Sequence[int]]) -> lis
     parent = open_parent(run, "reward")
     tokenizer = load_tokenizer(parent.path)
     config = load_config(run.config_path)
-    ensemble = load_ensemble(parent, tokenizer, pick_precision(config.reward.fit.precision))
+    ensemble = load_ensemble(parent.path, tokenizer, pick_precision(config.reward.fit.precision))
     prompt = encode_prompt(tokenizer, question)
     rows = [Encoded([*prompt, *ids], [False] * len(prompt) + own_tokens(tokenizer, ids)) for ids in answers]
     return [float(score) for score in ensemble.combine(ensemble.normalised(sequence_batch(rows, tokenizer.pad)))]
@@ -94,4 +94,3 @@ def as_json(comparison: Comparison) -> dict[str, object]:
         "judge": {"verdict": verdict, "why": why},
         "answers": {a.stage: {"text": a.rendered, "reward": a.reward} for a in comparison.answers},
     }
-

@@ -44,7 +44,16 @@ def _tiny(seed: int = 0) -> NextToken:
     model = language_model(TINY, 64, seed)
     rows = [Encoded([(7 * i + j * j) % 50 + 8 for j in range(8)], [False] + [True] * 7) for i in range(8)]
     return NextToken(
-        "doctor", model, rows, [], tokens=64, row=8, seed=0, precision=pick_precision("fp32"), vocabulary=64, from_scratch=True
+        "doctor",
+        model,
+        rows,
+        [],
+        tokens=64,
+        row=8,
+        seed=0,
+        precision=pick_precision("fp32"),
+        vocabulary=64,
+        from_scratch=True,
     )
 
 
@@ -63,12 +72,18 @@ def _train(objective: NextToken, rate: float, steps: int) -> list[float]:
 
 def _memorises() -> Check:
     curve = _train(_tiny(), 1e-2, 80)
-    return Check("one batch can be memorised", curve[-1] < 0.1, f"loss {curve[0]:.2f} -> {curve[-1]:.3f} nats in 80 steps")
+    return Check(
+        "one batch can be memorised", curve[-1] < 0.1, f"loss {curve[0]:.2f} -> {curve[-1]:.3f} nats in 80 steps"
+    )
 
 
 def _rate_matters() -> Check:
     slow, fast = _train(_tiny(), 1e-5, 20)[-1], _train(_tiny(), 1e-2, 20)[-1]
-    return Check("the loss responds to the learning rate", slow - fast > 0.5, f"after 20 steps {slow:.2f} at 1e-5, {fast:.2f} at 1e-2")
+    return Check(
+        "the loss responds to the learning rate",
+        slow - fast > 0.5,
+        f"after 20 steps {slow:.2f} at 1e-5, {fast:.2f} at 1e-2",
+    )
 
 
 def _finite_differences() -> Check:
@@ -94,9 +109,13 @@ def _hash_seed() -> Check:
     outputs = set()
     for value in ("0", "1"):
         environment = {**os.environ, "PYTHONHASHSEED": value}
-        done = subprocess.run([sys.executable, "-c", HASH_PROBE], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", HASH_PROBE], env=environment, capture_output=True, text=True, check=False
+        )
         outputs.add(done.stdout or done.stderr)
-    return Check("results do not depend on PYTHONHASHSEED", len(outputs) == 1, "streams and splits under two hash seeds")
+    return Check(
+        "results do not depend on PYTHONHASHSEED", len(outputs) == 1, "streams and splits under two hash seeds"
+    )
 
 
 def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
@@ -104,7 +123,9 @@ def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
     checks = [*_starts(run), *_moved(run), *_files(run)]
     if run.data_fingerprint():
         found = leaks(curriculum or read_curriculum(run.data_dir))
-        checks.append(Check("the exam shares nothing forbidden with training", not found, "; ".join(found[:3]) or "no leak found"))
+        checks.append(
+            Check("the exam shares nothing forbidden with training", not found, "; ".join(found[:3]) or "no leak found")
+        )
     checks += [*_reward(run), *_ppo(run), *_dpo(run)]
     return checks
 
@@ -126,14 +147,20 @@ def _starts(run: Run) -> Iterator[Check]:
 
 
 def _near(name: str, value: float, expected: float, tolerance: float) -> Check:
-    return Check(name, abs(value - expected) <= tolerance, f"{value:.4f} nats, expected {expected:.4f} ± {tolerance:.2g}")
+    return Check(
+        name, abs(value - expected) <= tolerance, f"{value:.4f} nats, expected {expected:.4f} ± {tolerance:.2g}"
+    )
 
 
 def _moved(run: Run) -> Iterator[Check]:
     for name, parent in PARENT.items():
         child, start = run.stage(name).final / "model.safetensors", run.stage(parent).final / "model.safetensors"
         if child.is_file() and start.is_file():
-            yield Check(f"{name} moved its parameters", _distance(start, child) > 0, f"relative change {_distance(start, child):.2g}")
+            yield Check(
+                f"{name} moved its parameters",
+                _distance(start, child) > 0,
+                f"relative change {_distance(start, child):.2g}",
+            )
 
 
 def _distance(start: Path, end: Path) -> float:
@@ -149,7 +176,9 @@ def _files(run: Run) -> Iterator[Check]:
             yield Check(f"{stage.name}: files are whole", not problems, "; ".join(problems[:2]) or "every hash fits")
         values = [v for row in _rows(stage, "train") for k, v in row.items() if isinstance(v, float)]
         if values:
-            yield Check(f"{stage.name}: every figure is finite", all(map(math.isfinite, values)), f"{len(values)} figures")
+            yield Check(
+                f"{stage.name}: every figure is finite", all(map(math.isfinite, values)), f"{len(values)} figures"
+            )
 
 
 def _reward(run: Run) -> Iterator[Check]:
@@ -160,7 +189,9 @@ def _reward(run: Run) -> Iterator[Check]:
     facts, ruler = figures["heldout_facts"], figures["length_ruler"]
     interval = f"{facts['value']:.3f} [{facts['low']:.3f}, {facts['high']:.3f}], n = {facts['n']}"
     yield Check(f"reward model on facts unseen in pairs is above {threshold}", facts["low"] >= threshold, interval)
-    yield Check("length alone does not tell the better answer", 0.45 <= ruler["value"] <= 0.55, f"ruler {ruler['value']:.3f}")
+    yield Check(
+        "length alone does not tell the better answer", 0.45 <= ruler["value"] <= 0.55, f"ruler {ruler['value']:.3f}"
+    )
 
 
 def _ppo(run: Run) -> Iterator[Check]:
@@ -172,21 +203,39 @@ def _ppo(run: Run) -> Iterator[Check]:
     first = [row for row in rows if row["step"] % stride == 1 % stride] or rows[:1]
     worst = max(row["ratio_deviation"] for row in first)
     yield Check("first ratio of each rollout is 1", worst <= 0.01, f"largest mean |ratio - 1| {worst:.2g}")
-    yield Check("exact KL is never negative", min(row["kl"] for row in rows) >= 0, f"smallest {min(row['kl'] for row in rows):.4f} nats")
+    yield Check(
+        "exact KL is never negative",
+        min(row["kl"] for row in rows) >= 0,
+        f"smallest {min(row['kl'] for row in rows):.4f} nats",
+    )
     late = first[-5:]
     k1 = sum(row["kl_k1"] for row in late) / len(late)
     yield Check("sampled KL (k1) is not held negative", k1 > -0.05, f"mean of the last rollouts {k1:.3f} nats")
     kl = sum(row["kl"] for row in late) / len(late)
     if config.kl_control:
-        yield Check("KL is held at its target", kl <= 1.25 * config.kl_target, f"last five rollouts {kl:.2f} nats, target {config.kl_target}")
+        yield Check(
+            "KL is held at its target",
+            kl <= 1.25 * config.kl_target,
+            f"last five rollouts {kl:.2f} nats, target {config.kl_target}",
+        )
     still = all(row["clipped"] == 0 for row in rows) and len({round(row["kl"], 6) for row in first}) == 1
-    yield Check("the policy moves", not still, "clip share and KL change" if not still else "clip 0 % and KL unchanged throughout")
+    yield Check(
+        "the policy moves",
+        not still,
+        "clip share and KL change" if not still else "clip 0 % and KL unchanged throughout",
+    )
     if len(watched) > 1:
         reward, gold = (watched[-1][key] - watched[0][key] for key in ("reward", "gold"))
-        yield Check("reward and gold move together", reward * gold >= 0, f"reward {reward:+.2f} sd, gold {gold:+.2f} of 10")
+        yield Check(
+            "reward and gold move together", reward * gold >= 0, f"reward {reward:+.2f} sd, gold {gold:+.2f} of 10"
+        )
 
 
 def _dpo(run: Run) -> Iterator[Check]:
     if rows := _rows(run.stage("dpo"), "heldout"):
         shift = rows[-1]["chosen_shift/heldout_wordings"]
-        yield Check("DPO does not unlearn the chosen answers", shift >= -0.5, f"log-probability of chosen answers {shift:+.2f} nats")
+        yield Check(
+            "DPO does not unlearn the chosen answers",
+            shift >= -0.5,
+            f"log-probability of chosen answers {shift:+.2f} nats",
+        )

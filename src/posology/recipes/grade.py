@@ -58,7 +58,9 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
     shown = [answer.as_json(answer.compare(run, question, stages)) for question in SHOWCASE]
     atomic_write_json(run.path / "showcase.json", {"questions": shown})
     checks = doctor.inspect(run, curriculum)
-    atomic_write_json(run.path / "doctor.json", [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks])
+    atomic_write_json(
+        run.path / "doctor.json", [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in checks]
+    )
 
 
 def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progress: Progress) -> list[dict[str, Any]]:
@@ -116,7 +118,9 @@ def _sample(
 
 def sampled_cases(cases: Sequence[Case], config: RunConfig) -> list[Case]:
     """Headline questions that have an answer, spread over facts: on them usefulness is compared by sampling."""
-    pool = sorted((c for c in cases if c.split in ("S1", "S2") and c.gold.verdict != "INSUFFICIENT"), key=lambda c: c.case_id)
+    pool = sorted(
+        (c for c in cases if c.split in ("S1", "S2") and c.gold.verdict != "INSUFFICIENT"), key=lambda c: c.case_id
+    )
     stream(config.seed, "sampled cases").shuffle(pool)
     turn: dict[str, int] = {}
     ranked = []
@@ -134,7 +138,13 @@ def _pretrained_share(exam: Sequence[Case], config: RunConfig) -> list[Case]:
 
 def _untrained(config: RunConfig, run: Run, exam: Sequence[Case]) -> list[dict[str, Any]]:
     tokenizer = load_tokenizer(run.stage("tokenizer").final)
-    model = language_model(config.model, tokenizer.size, seed_of(config.seed, "untrained"), bos=tokenizer.bos, eos=tokenizer.end, pad=tokenizer.pad)
+    model = language_model(
+        config.model,
+        tokenizer.size,
+        seed_of(config.seed, "untrained"),
+        bos=tokenizer.bos,
+        eos=tokenizer.end,
+        pad=tokenizer.pad,
+    )
     cases = sorted(exam, key=lambda case: case.case_id)[:UNTRAINED_CASES]
     return list(_sit(config, "untrained", model, tokenizer, cases, "greedy", 0))
-

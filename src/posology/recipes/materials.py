@@ -61,7 +61,12 @@ def curriculum_of(config: RunConfig, run: Run) -> Curriculum:
 
 
 def data_fingerprint(config: RunConfig) -> str:
-    parts = {"data": _plain(config.data), "seed": config.seed, "facts": hash_files(FOLDER, "**/*.toml"), "version": __version__}
+    parts = {
+        "data": _plain(config.data),
+        "seed": config.seed,
+        "facts": hash_files(FOLDER, "**/*.toml"),
+        "version": __version__,
+    }
     return sha256_text(json.dumps(parts, sort_keys=True))
 
 
@@ -136,7 +141,9 @@ def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
     return hook
 
 
-def sample_answers(model: Any, tokenizer: Tokenizer, prompts: Sequence[str], max_new_tokens: int, seed: int) -> list[Encoded]:
+def sample_answers(
+    model: Any, tokenizer: Tokenizer, prompts: Sequence[str], max_new_tokens: int, seed: int
+) -> list[Encoded]:
     """One sampled answer (temperature 1, with the calculator) to each prompt, as prompt and answer tokens."""
     asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     rollout = sample(

@@ -50,7 +50,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     precision = pick_precision(settings.fit.precision)
     watched = monitor_cases(curriculum, settings, config.seed)
     objective = PpoObjective(
-        "ppo", policy, reference, from_language_model(policy), load_ensemble(judge, tokenizer, precision),
+        "ppo", policy, reference, from_language_model(policy), load_ensemble(judge.path, tokenizer, precision),
         rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,

@@ -25,7 +25,12 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
     tokenizer = load_tokenizer(parent.path)
     documents = curriculum_of(config, run).documents
     model = language_model(
-        config.model, tokenizer.size, seed_of(config.seed, "weights"), bos=tokenizer.bos, end=tokenizer.end, pad=tokenizer.pad
+        config.model,
+        tokenizer.size,
+        seed_of(config.seed, "weights"),
+        bos=tokenizer.bos,
+        eos=tokenizer.end,
+        pad=tokenizer.pad,
     )
     train = [encode_document(tokenizer, document.text) for document in documents if document.split == "train"]
     heldout = [document.text for document in documents if document.split == "heldout"]

@@ -9,7 +9,7 @@ import torch
 
 from posology.config import RewardConfig, RunConfig
 from posology.curriculum.build import Curriculum
-from posology.files import publish, read_json, write_json
+from posology.files import atomic_write_json, publish, read_json
 from posology.models.heads import ScalarModel, from_language_model, load_scalar_model, save_scalar_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
@@ -17,14 +17,15 @@ from posology.objectives.pairs import Pair, sequence_batch
 from posology.objectives.policy import Precision
 from posology.objectives.reward import Ensemble, RewardObjective
 from posology.recipes.materials import (
-    Parent,
     adapter_settings,
     curriculum_of,
     encode_pairs,
+    library_of,
     open_parent,
     sample_answers,
     stage_fingerprint,
 )
+from posology.recipes.reward_figures import figures
 from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import Encoded
@@ -69,6 +70,9 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
     references = _reference_answers(config, base, tokenizer, curriculum)
     with publish(stage.final) as folder:
         _assemble(settings, stage, folder, references, tokenizer, precision)
+        ensemble = load_ensemble(folder, tokenizer, precision)
+        measured = figures(ensemble, tokenizer, curriculum, library_of(config), config.seed)
+        atomic_write_json(folder / "heldout.json", measured)
     stage.mark_finished(made_of, pairs={name: len(rows) for name, rows in pairs.items()})
     return stage
 
@@ -102,7 +106,7 @@ def _assemble(
     score_MB = torch.cat([unit.normalised(batch) for batch in rows], 1)
     for number, member in enumerate(members):
         save_scalar_model(member, folder / f"member-{number}", tokenizer=tokenizer.fingerprint)
-    write_json(
+    atomic_write_json(
         folder / "ensemble.json",
         {
             "mean": score_MB.mean(1).tolist(),
@@ -116,11 +120,11 @@ def _assemble(
     save_tokenizer(tokenizer, folder)
 
 
-def load_ensemble(parent: Parent, tokenizer: Tokenizer, precision: Precision) -> Ensemble:
+def load_ensemble(folder: Path, tokenizer: Tokenizer, precision: Precision) -> Ensemble:
     """The reward models of a finished reward stage; UserError if they were trained with another tokenizer."""
-    about = read_json(parent.path / "ensemble.json")
+    about = read_json(folder / "ensemble.json")
     members = tuple(
-        load_scalar_model(parent.path / f"member-{k}", tokenizer=tokenizer.fingerprint) for k in range(len(about["mean"]))
+        load_scalar_model(folder / f"member-{k}", tokenizer=tokenizer.fingerprint) for k in range(len(about["mean"]))
     )
     return Ensemble(
         members, tuple(about["mean"]), tuple(about["std"]), about["aggregate"], about["std_weight"], precision

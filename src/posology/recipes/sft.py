@@ -34,7 +34,10 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
     model = load_language_model(
-        parent.path, adapter_settings(settings.lora), tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter")
+        parent.path,
+        adapter_settings(settings.lora),
+        tokenizer=tokenizer.fingerprint,
+        seed=seed_of(config.seed, "adapter"),
     )
     train = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "train"))
     heldout = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "dev"))[:HELDOUT]

@@ -22,6 +22,7 @@ from posology.report.view import (
     RewardView,
     StageMarks,
 )
+from posology.text.calculator import render
 
 # Limits where the file names none: (limit, it is a ceiling).
 GATES = {
@@ -76,10 +77,12 @@ def measure(name: str, raw: object, file: str, key: str) -> Measure | None:
         value = k / n
     if value is None and "value" not in given:
         return None
+    gates = _mapping(given.get("gates"))
+    low, high, facts, target = (_finite(given.get(part)) for part in ("low", "high", "facts", "target"))
+    verdict, undefined = (str(given.get(part) or "") for part in ("verdict", "undefined"))
     return Measure(
-        name, value, file, key, k=k, n=n, undefined=str(given.get("undefined") or ""), low=_finite(given.get("low")), high=_finite(given.get("high")),
-        facts=_finite(given.get("facts")), target=_finite(given.get("target")), verdict=str(given.get("verdict") or ""),
-        gates=tuple(_gate(gate, found, file, f"{key}.gates.{gate}") for gate, found in _mapping(given.get("gates")).items()),
+        name, value, file, key, low, high, k, n, facts, target, verdict,
+        tuple(_gate(gate, found, file, f"{key}.gates.{gate}") for gate, found in gates.items()), undefined,
     )  # fmt: skip
 
 
@@ -117,8 +120,7 @@ def _stage(name: str, raw: Mapping[str, Any], file: str) -> StageMarks:
         name,
         _measures({m: headline[m] for m in order}, file, f"{key}.headline"),
         tuple((split, found) for split, found in splits if found),
-        _measures(_nested({k: v for k, v in extra.items() if k not in ("confusion", "calibration")}), file, f"{key}.extra")
-        + _measures(_nested({"calibration": extra.get("calibration")}), file, f"{key}.extra"),
+        _measures(_nested({k: v for k, v in extra.items() if k != "confusion"}), file, f"{key}.extra"),
         _confusion(_mapping(extra.get("confusion")), file, f"{key}.extra.confusion"),
     )
 
@@ -180,6 +182,7 @@ def _misses(raw: object, stage: str, file: str, key: str, plain: Callable[[objec
         parts["stage"] = parts["stage"] or stage
         parts["kind"] = parts["kind"] or _said(given.get("split"))
         parts["gold"] = _said(given.get("gold_answer")) or _said(given.get("gold"))
+        parts |= {part: render(parts[part]) for part in ("answer", "gold")}
         wrong = "; ".join(_said(part) for part in given.get("contradicted") or ())
         parts["why"] = f"{parts['why']}: {wrong}" if wrong and wrong not in parts["why"] else parts["why"]
         shown = {part: plain(text) for part, text in parts.items()}

@@ -1,4 +1,4 @@
-"""A run's curves and intervals as charts, drawn by matplotlib. Sizes are made for a phone: wider pages scale them up."""
+"""A run's curves as charts, drawn by matplotlib. Sizes are made for a phone; wider pages scale them up."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from posology.report.svg import RC, STAND_INS, UNIT, draw
+from posology.report.svg import STAND_INS, UNIT, draw, styled
 from posology.report.text import count, decimal, figure, percent
 from posology.report.view import Rows, RunView, StageView
 
@@ -64,10 +63,10 @@ def _given(chart: Chart | None) -> tuple[Chart, ...]:
 
 def new_axes(title: str, x: str, height: float = HEIGHT, panels: int = 1) -> tuple[Figure, list[Axes]]:
     """A drawing with `panels` axes one above the other; `title` has a line for each."""
-    with matplotlib.rc_context(RC):
+    with styled():
         drawing = Figure(figsize=(WIDTH / UNIT, height / UNIT))
         axes = [drawing.add_subplot(panels, 1, number + 1) for number in range(panels)]
-        drawing.subplots_adjust(left=44 / WIDTH, right=1 - 8 / WIDTH, top=1 - 28 / height, bottom=42 / height, hspace=0.55)
+        drawing.subplots_adjust(44 / WIDTH, 42 / height, 1 - 8 / WIDTH, 1 - 28 / height, hspace=0.55)
         for one, heading in zip(axes, title.split("\n"), strict=True):
             one.set_title(heading)
         axes[-1].set_xlabel(x)
@@ -85,13 +84,14 @@ def _plot(axes: Axes, points: Points, line: Line) -> None:
     xs, ys = zip(*thin(points), strict=True)
     colour = STAND_INS[line.tone]
     styles = {"dashed": (0, (5, 3)), "dotted": (0, (1.5, 2.5))}
-    with matplotlib.rc_context(RC):
+    with styled():
         if line.style == "faint":
             axes.plot(xs, ys, color=colour, linewidth=1.0, alpha=0.35)
         elif line.style == "dots":
             axes.plot(xs, ys, color=colour, linewidth=1.4, marker="o", markersize=5, markeredgewidth=0)
         else:
-            axes.plot(xs, ys, color=colour, linestyle=styles.get(line.style, "-"), linewidth=1.5 if styles.get(line.style) else 2)
+            broken = styles.get(line.style)
+            axes.plot(xs, ys, color=colour, linestyle=broken or "-", linewidth=1.5 if broken else 2.0)
 
 
 def _reference(axes: Axes, y: float, label: str) -> None:
@@ -100,7 +100,7 @@ def _reference(axes: Axes, y: float, label: str) -> None:
     near = [min((end[side] for end in ends), key=abs, default=0.0) for side in (0, 1)]
     side = 1 if abs(near[1]) >= abs(near[0]) else 0
     above = near[side] <= 0
-    with matplotlib.rc_context(RC):
+    with styled():
         axes.axhline(y, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
         axes.annotate(label, (side, y), xycoords=("axes fraction", "data"), xytext=(0, 4 if above else -4),
                       textcoords="offset points", ha="right" if side else "left", va="bottom" if above else "top",
@@ -261,8 +261,9 @@ def shift_chart(stage: StageView) -> Chart | None:
     _limits(axes, 0)
     title = "dpo: what became more and less likely"
     described = f"Chosen answers {_span(chosen)}, rejected answers {_span(rejected)} nats against the reference"
-    note = f"Means of {width} steps. The chosen line falling well below 0 is the alarm: the margin grows while both answers die."
-    return Chart(title, draw(drawing, "dpo-shift", title, described), lines, note, _keys(stage.train, "chosen_shift", "rejected_shift"))
+    note = f"Means of {width} steps. Chosen well below 0 is the alarm: the margin grows while both answers die."
+    sources = _keys(stage.train, "chosen_shift", "rejected_shift")
+    return Chart(title, draw(drawing, "dpo-shift", title, described), lines, note, sources)
 
 
 # -- ppo --------------------------------------------------------------------------------------------------------------
@@ -272,14 +273,32 @@ def ppo_charts(view: RunView, stage: StageView) -> tuple[Chart, ...]:
     """Reward against gold, KL four ways, beta, clip share, entropy, explained variance: what there are rows for."""
     rows = by_rollout(stage.train, stride(view))
     charts = [_reward_and_gold(stage), _kl_chart(view, rows)]
-    for key, title, axis, note in (
-        ("beta", "ppo: beta", "β, the price of a nat", "It rises while KL is above its target and falls below it; standing still means no control."),
-        ("clipped", "ppo: clip share", "own tokens clipped", "A few per cent is usual. 0 % throughout means that the policy does not move."),
-        ("entropy", "ppo: entropy", "entropy, nats a token", "Falling slowly is learning; falling to 0 is collapse onto one answer."),
-        ("explained_variance", "ppo: the critic", "explained variance of returns", "0 is a critic no better than a constant, 1 a perfect one."),
-    ):  # fmt: skip
-        charts.append(_plain_chart(rows, key, title, axis, note, share=key == "clipped"))
+    charts += [_plain_chart(rows, key, *words, share=key == "clipped") for key, words in PLAIN.items()]
     return tuple(chart for chart in charts if chart)
+
+
+PLAIN = {  # metric -> title, axis, note
+    "beta": (
+        "ppo: beta",
+        "β, the price of a nat",
+        "It rises while KL is above its target and falls while it is below; standing still means no control.",
+    ),
+    "clipped": (
+        "ppo: clip share",
+        "own tokens clipped",
+        "A few per cent is usual. 0 % throughout means that the policy does not move.",
+    ),
+    "entropy": (
+        "ppo: entropy",
+        "entropy, nats a token",
+        "Falling slowly is learning; falling to 0 is collapse onto one answer.",
+    ),
+    "explained_variance": (
+        "ppo: the critic",
+        "explained variance of returns",
+        "0 is a critic no better than a constant, 1 a perfect one.",
+    ),
+}
 
 
 def stride(view: RunView) -> int:
@@ -289,7 +308,7 @@ def stride(view: RunView) -> int:
 
 
 def by_rollout(rows: Rows, steps: int) -> Rows:
-    """One row a rollout, numbered from 1: the mean over its optimiser steps (a rollout's own figures are equal in all)."""
+    """One row a rollout, numbered from 1: the mean over its steps (a rollout's own figures are equal in all)."""
     groups: dict[int, list[dict[str, float]]] = {}
     for row in rows:
         groups.setdefault((round(row["step"]) - 1) // steps + 1, []).append(dict(row))
@@ -305,7 +324,9 @@ def _reward_and_gold(stage: StageView) -> Chart | None:
     reward, gold = stage.heldout.series("reward"), stage.heldout.series("gold")
     if not reward or not gold:
         return None
-    lines = (Line("reward: what the reward models say", "ppo", "dots"), Line("gold: what the judge says", "ink", "dots"))
+    lines = (
+        Line("reward: what the reward models say", "ppo", "dots"), Line("gold: what the judge says", "ink", "dots"),
+    )  # fmt: skip
     headings = "reward, sd of the reference answers\ngold, usefulness from 0 to 10"
     drawing, (upper, lower) = new_axes(headings, "optimiser step", 300, panels=2)
     _plot(upper, reward, lines[0])
@@ -314,8 +335,9 @@ def _reward_and_gold(stage: StageView) -> Chart | None:
         _limits(axes)
     title = "ppo: reward against gold"
     described = f"On held-out prompts the reward goes {_span(reward)}, the gold score {_span(gold)}"
-    note = "Both must rise. The reward rising while gold falls is reward hacking; two such checks in a row stop the stage."
-    return Chart(title, draw(drawing, "ppo-gold", title, described), lines, note, _keys(stage.heldout, "reward", "gold"))
+    note = "Both must rise. Reward up and gold down is reward hacking; two such checks in a row stop the stage."
+    sources = _keys(stage.heldout, "reward", "gold")
+    return Chart(title, draw(drawing, "ppo-gold", title, described), lines, note, sources)
 
 
 def _kl_chart(view: RunView, rows: Rows) -> Chart | None:
@@ -338,7 +360,7 @@ def _kl_chart(view: RunView, rows: Rows) -> Chart | None:
     _limits(axes, *references)
     title = "ppo: KL, four ways"
     described = f"The exact KL goes {_span(exact)} nats over {count(exact[-1][0])} rollouts"
-    note = "k1 may dip below 0 in a sample; the exact KL never does. A mean k1 that stays negative is an alarm, not a result."
+    note = "k1 may dip below 0 in a sample; the exact KL never does. A k1 that stays negative is an alarm."
     return Chart(title, draw(drawing, "ppo-kl", title, described), lines, note, tuple(sources))
 
 

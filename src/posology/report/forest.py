@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from posology.report.figures import STEPS, WIDTH, Chart, Line, new_axes
-from posology.report.svg import RC, STAND_INS, draw
-from posology.report.text import interval, is_share, percent, value_text, words
+from posology.report.svg import STAND_INS, draw, styled
+from posology.report.text import interval, is_share, percent, stage_name, value_text, words
 from posology.report.view import HEADLINE, Card, Measure, RewardView
 
 
@@ -23,13 +23,14 @@ def corruption_chart(reward: RewardView) -> Chart | None:
     drawing, (axes,) = _rows("pairs ranked right, by kind of error", len(rows), left=150)
     _forest(axes, rows, [words(m.name) for m in rows], ["reward"] * len(rows))
     _percent_axis(axes, min([0.45, *(m.low if m.low is not None else m.value or 0 for m in rows)]))
-    with matplotlib.rc_context(RC):
+    with styled():
         axes.axvline(0.5, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
     title = "reward model: accuracy by kind of error"
     described = "; ".join(f"{words(m.name)} {value_text(m)}" for m in rows)
     note = "Dashed: a coin toss. The widest intervals have the fewest pairs."
     lines = (Line("share ranked right, with its 95 % interval where the file gives one", "reward", "dots"),)
-    return Chart(title, draw(drawing, "reward-corruption", title, described), lines, note, tuple((m.file, m.key) for m in rows))
+    sources = tuple((m.file, m.key) for m in rows)
+    return Chart(title, draw(drawing, "reward-corruption", title, described), lines, note, sources)
 
 
 def measure_charts(card: Card) -> tuple[Chart, ...]:
@@ -47,18 +48,25 @@ def _measure_chart(card: Card, name: str) -> Chart | None:
     heading = name if name != "usefulness" else "usefulness, 0 to 10, sampled answers"
     drawing, (axes,) = _rows(heading, len(rows), left=66)
     tones = [stage if stage in STAND_INS else "ink" for stage, _ in rows]
-    _forest(axes, measures, [stage for stage, _ in rows], tones)
+    _forest(axes, measures, [stage_name(stage) for stage, _ in rows], tones)
     target = next((measure.target for measure in measures if measure.target is not None), None)
     if name == "usefulness":
         axes.set_xlim(0, 10.2)
     else:
-        _percent_axis(axes, 0.0)
+        ends = [measure.low if measure.low is not None else measure.value or 0 for measure in measures]
+        tuned = [end for end, (stage, _) in zip(ends, rows, strict=True) if stage != "pretrain"]
+        low = math.floor(10 * min(tuned or ends) - 0.2) / 10
+        _percent_axis(axes, low)
+        _off_the_scale(axes, measures, tones, max(low, 0))
     if target is not None:
-        with matplotlib.rc_context(RC):
+        with styled():
             axes.axvline(target, color=STAND_INS["ink"], linewidth=1.2, linestyle=(0, (2, 2)))
     described = "; ".join(f"{stage} {value_text(m)} {interval(m)}" for stage, m in rows[::-1])
-    note = "" if target is None else f"Dashed: the target, {percent(target)}."
-    return Chart(name, draw(drawing, f"measure-{name}", name, described), (), note, tuple((m.file, m.key) for m in measures))
+    note = f"Dashed: the target, {percent(target)}." if target else "4 is right and terse, 10 right and complete."
+    if name != "usefulness" and any((measure.value or 0) < low for measure in measures):
+        note += " An arrow: further to the left."
+    sources = tuple((m.file, m.key) for m in measures)
+    return Chart(name, draw(drawing, f"measure-{name}", name, described), (), note, sources)
 
 
 def _rows(heading: str, rows: int, left: float) -> tuple[Figure, list[Axes]]:
@@ -71,7 +79,7 @@ def _rows(heading: str, rows: int, left: float) -> tuple[Figure, list[Axes]]:
 
 def _forest(axes: Axes, rows: Sequence[Measure], names: Sequence[str], tones: Sequence[str]) -> None:
     """A dot with its interval a row, from the bottom up, and the value at the right."""
-    with matplotlib.rc_context(RC):
+    with styled():
         for y, (row, tone) in enumerate(zip(rows, tones, strict=True)):
             colour = STAND_INS[tone]
             if row.low is not None and row.high is not None:
@@ -83,11 +91,20 @@ def _forest(axes: Axes, rows: Sequence[Measure], names: Sequence[str], tones: Se
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", visible=True, color=STAND_INS["rule"], linewidth=0.8)
         for y, row in enumerate(rows):
-            axes.annotate(value_text(row), (1, y), xycoords=("axes fraction", "data"), xytext=(56, 0), ha="right", va="center",
-                          textcoords="offset points", fontsize=12, color=STAND_INS["ink"])  # fmt: skip
+            axes.annotate(value_text(row), (1, y), xycoords=("axes fraction", "data"), xytext=(56, 0), ha="right",
+                          va="center", textcoords="offset points", color=STAND_INS["ink"])  # fmt: skip
+
+
+def _off_the_scale(axes: Axes, rows: Sequence[Measure], tones: Sequence[str], low: float) -> None:
+    """An arrow at the left edge for a value below it: pretraining's share would flatten the rest."""
+    with styled():
+        for y, (row, tone) in enumerate(zip(rows, tones, strict=True)):
+            if (row.value or 0) < low:
+                axes.plot([low], [y], color=STAND_INS[tone], marker="<", markersize=6.5, markeredgewidth=0)
 
 
 def _percent_axis(axes: Axes, low: float) -> None:
-    axes.set_xlim(max(low, 0) - 0.02, 1.02)
+    left = max(low, 0)
+    axes.set_xlim(left - 0.02 * (1 - left), 1 + 0.02 * (1 - left))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))

@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
+import re
+
+from markupsafe import Markup, escape
+
+_TOKEN = re.compile(r"(?P<mi>[a-z]{2,}|[A-Za-zπρσεβΔ])|(?P<mn>\d+)|(?P<mo>\S)")
+_KEPT = ' stretchy="false"'  # brackets keep the height of the line
 
 
-def _math(*lines: str) -> Markup:
-    """Lines of MathML, the last argument being how to say them."""
-    *bodies, spoken = lines
-    return Markup("").join(
-        Markup(f'<math display="block"{f" aria-label={chr(34)}{spoken}{chr(34)}" if not i else ""}><mrow>{body}</mrow></math>')
-        for i, body in enumerate(bodies)
-    )
+def _row(*parts: str | Markup) -> Markup:
+    """Plain letters, words, numbers and signs become MathML; what is Markup already stays."""
+    made = Markup("")
+    for part in parts:
+        if isinstance(part, Markup):
+            made += part
+            continue
+        for match in _TOKEN.finditer(part):
+            tag = match.lastgroup
+            made += Markup(f"<{tag}{_KEPT if tag == 'mo' else ''}>") + escape(match[0]) + Markup(f"</{tag}>")
+    return Markup("<mrow>") + made + Markup("</mrow>")
 
 
-_LOSS = "<mi>L</mi><mo>=</mo><mo>−</mo>"
-_CHOSEN, _REJECTED = "<msub><mi>r</mi><mtext>chosen</mtext></msub>", "<msub><mi>r</mi><mtext>rejected</mtext></msub>"
-_SHIFT = (
-    "<mi mathvariant='normal'>Δ</mi><mo>=</mo><mi>log</mi><mfrac><mi>π</mi>"
-    "<msub><mi>π</mi><mtext>ref</mtext></msub></mfrac>"
-)
+def _element(tag: str, *rows: str | Markup) -> Markup:
+    return Markup(f"<{tag}>") + Markup("").join(_row(row) for row in rows) + Markup(f"</{tag}>")
+
+
+def _sub(base: str, below: str) -> Markup:
+    return _element("msub", base, below)
+
+
+def _over(top: str | Markup, bottom: str | Markup) -> Markup:
+    return _element("mfrac", top, bottom)
+
+
+def _sum(below: str) -> Markup:
+    return _element("munder", "∑", below)
+
+
+def _math(spoken: str, *lines: Markup) -> Markup:
+    """Each line as a formula of its own; `spoken` says them all."""
+    shown = Markup("").join(Markup('<math display="block">') + line + Markup("</math>") for line in lines)
+    return Markup('<div role="math" aria-label="{}">').format(spoken) + shown + Markup("</div>")
+
 
 FORMULAS = {
     "pretrain": _math(
-        f"{_LOSS}<mfrac><mn>1</mn><mi>N</mi></mfrac><munder><mo>∑</mo><mi>t</mi></munder><mi>log</mi><mi>p</mi>"
-        "<mo stretchy='false'>(</mo><msub><mi>x</mi><mi>t</mi></msub><mo>∣</mo><msub><mi>x</mi><mrow><mo>&lt;</mo><mi>t</mi></mrow></msub><mo stretchy='false'>)</mo>",
         "loss = minus the mean over all tokens of log p of a token given what came before",
+        _row("L = −", _over("1", "N"), _sum("t"), "log p (", _sub("x", "t"), "∣", _sub("x", "< t"), ")"),
     ),
     "sft": _math(
-        f"{_LOSS}<mfrac><mn>1</mn><mrow><mo>|</mo><mi>A</mi><mo>|</mo></mrow></mfrac>"
-        "<munder><mo>∑</mo><mrow><mi>t</mi><mo>∈</mo><mi>A</mi></mrow></munder><mi>log</mi><mi>p</mi>"
-        "<mo stretchy='false'>(</mo><msub><mi>x</mi><mi>t</mi></msub><mo>∣</mo><mtext>question</mtext><mo>,</mo>"
-        "<msub><mi>x</mi><mrow><mo>&lt;</mo><mi>t</mi></mrow></msub><mo stretchy='false'>)</mo>",
         "loss = minus the mean over the answer's tokens of log p of a token given the question and what came before",
+        _row(
+            "L = −",
+            _over("1", "| A |"),
+            _sum("t ∈ A"),
+            "log p (",
+            _sub("x", "t"),
+            "∣ question ,",
+            _sub("x", "< t"),
+            ")",
+        ),  # fmt: skip
     ),
     "reward": _math(
-        f"{_LOSS}<mi>log</mi><mi>σ</mi><mo stretchy='false'>(</mo>{_CHOSEN}<mo>−</mo>{_REJECTED}<mo stretchy='false'>)</mo>",
         "loss = minus log sigma of the chosen answer's score minus the rejected answer's",
+        _row("L = − log σ (", _sub("r", "chosen"), "−", _sub("r", "rejected"), ")"),
     ),
     "ppo": _math(
-        f"{_LOSS}<mi>min</mi><mo stretchy='false'>(</mo><mi>ρ</mi><mi>A</mi><mo>,</mo><mi>clip</mi><mo stretchy='false'>(</mo><mi>ρ</mi><mo>,</mo>"
-        "<mn>1</mn><mo>−</mo><mi>ε</mi><mo>,</mo><mn>1</mn><mo>+</mo><mi>ε</mi><mo stretchy='false'>)</mo><mi>A</mi><mo stretchy='false'>)</mo>",
-        "<mi>ρ</mi><mo>=</mo><mfrac><mi>π</mi><msub><mi>π</mi><mtext>old</mtext></msub></mfrac>",
-        "loss = minus the smaller of rho times A and clipped rho times A, where rho is pi over old pi",
+        "loss = minus the smaller of rho A and clipped rho A, where rho is pi over old pi",
+        _row("L = − min ( ρ A , clip ( ρ , 1 − ε , 1 + ε ) A )"),
+        _row("ρ =", _over("π", _sub("π", "old"))),
     ),
     "dpo": _math(
-        f"{_LOSS}<mi>log</mi><mi>σ</mi><mo stretchy='false'>(</mo><mi>β</mi><mo stretchy='false'>[</mo>"
-        "<msub><mi mathvariant='normal'>Δ</mi><mtext>chosen</mtext></msub><mo>−</mo>"
-        "<msub><mi mathvariant='normal'>Δ</mi><mtext>rejected</mtext></msub><mo stretchy='false'>]</mo><mo stretchy='false'>)</mo>",
-        _SHIFT,
-        "loss = minus log sigma of beta times Delta of the chosen answer minus Delta of the rejected, Delta = log pi over reference pi",
+        "loss = minus log sigma of beta times Delta of the chosen answer minus Delta of the rejected, "
+        "where Delta is log of pi over reference pi",
+        _row("L = − log σ ( β [", _sub("Δ", "chosen"), "−", _sub("Δ", "rejected"), "] )"),
+        _row("Δ = log", _over("π", _sub("π", "ref"))),
     ),
 }

@@ -34,6 +34,7 @@ from posology.report.view import (
     StageView,
 )
 from posology.runs import PACKAGES, STAGES, Run, Stage
+from posology.text.calculator import render
 from posology.text.tokenizer import Tokenizer
 
 SHOWCASE, DOCTOR = "showcase.json", "doctor.json"
@@ -242,7 +243,7 @@ def _question(row: Mapping[str, Any], number: int) -> Question:
     known = [name for name in ANSWERING if name in found]
     answers = [
         ShownAnswer(
-            name, plain(found[name].get("text", "")),
+            name, plain(render(str(found[name].get("text", "")))),
             _number(found[name].get("reward"), SHOWCASE, f"questions[{number}].answers.{name}.reward"),
         )
         for name in [*known, *(name for name in found if name not in known)]
@@ -265,4 +266,3 @@ def _tokens(run: Run, questions: tuple[Question, ...], reader: _Reader) -> tuple
         return tuple(plain(tokenizer.decode([number])) for number in tokenizer.encode_text(questions[0].text))
 
     return reader.attempt(path, cut) or ()
-

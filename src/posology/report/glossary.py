@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 MEASURES = {
-    "accuracy": "the verdict is the judge's, every required claim is stated, none contradicted; of all answerable questions",
+    "accuracy": "the verdict is the judge's, every required claim stated, none contradicted; of all answerable questions",
     "safety": "the model says stop (contraindicated or avoid); of the questions where the judge says stop",
     "specificity": "no stop and no invented restriction; of the questions where the judge allows the medicine",
     "dose": "within 5 % or the cited range, right unit and interval, not above the cap; of the dose questions",
     "humility": "it abstains, names the right cause, gives no dose; of the questions that cannot be answered",
-    "usefulness": "0 to 10: 0 for a wrong verdict or a contradicted claim, else 4 plus 6 × the share of the deciding value, "
-    "mechanism, alternative and monitoring that it states",
+    "usefulness": "0 to 10: 0 for a wrong verdict or a contradicted claim, else 4 plus 6 × the share of the deciding "
+    "value, mechanism, alternative and monitoring that it states",
 }
 SPLITS = {
     "S0": "seen fact, seen wording: memory, never the headline",
@@ -43,5 +43,8 @@ EXTRA = {
     "unfinished": "answers without an end token",
     "dose_items": "dose questions on the headline splits",
 }
-STEPS = {"data": "curriculum", "grade": "exam", "tokenizer": "tokenizer", "pretrain": "pretrain", "sft": "SFT",
-         "reward": "reward models", "ppo": "PPO", "dpo": "DPO"}  # fmt: skip
+REWARD = {
+    "heldout_facts": "pairs ranked right, of facts unseen in pairs",
+    "heldout_wordings": "pairs ranked right, new wordings of seen facts",
+    "length_ruler": "pairs ranked right by length alone: 45 to 55 %",
+}

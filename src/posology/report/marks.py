@@ -1,4 +1,4 @@
-"""Numbers as they stand on the page: each with its value, its source as a tooltip, and a mark that leads to the list."""
+"""Numbers as they stand on the page: each with its source as a tooltip, and a mark that leads to the list."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ class Sources:
         self.keys: dict[str, dict[str, None]] = {}
 
     def mark(self, file: str, *keys: str) -> Markup:
-        """A small number that leads to the file in the list of sources. Left out of the order of the Tab key: there are many."""
+        """A small number that leads to the file in the list of sources; the Tab key passes over it: there are many."""
         self.keys.setdefault(file, {}).update(dict.fromkeys(keys))
         number = list(self.keys).index(file) + 1
         told = escape(f"{file} · {'; '.join(keys)}" if keys else file)
-        return Markup(f'<a class="cite" href="#source-{number}" title="{told}" aria-label="source {number}" tabindex="-1">{number}</a>')
+        return Markup(
+            f'<a class="cite" href="#source-{number}" title="{told}" aria-label="source {number}" tabindex="-1">'
+            f"{number}</a>"
+        )
 
     def marks(self, pairs: Iterable[tuple[str, str]]) -> Markup:
         """One mark a file for several (file, key)."""
@@ -56,8 +59,10 @@ class Sources:
             return Markup('<span class="missing">{}</span>').format(told)
         between = interval(measure)
         spread = Markup(f' <span class="interval">{escape(between)}</span>') if between else Markup("")
-        return self.number(measure.number, value_text(measure), mark=False) + spread + (
-            self.mark(measure.file, measure.key) if mark else ""
+        return (
+            self.number(measure.number, value_text(measure), mark=False)
+            + spread
+            + (self.mark(measure.file, measure.key) if mark else "")
         )
 
     def listed(self) -> list[tuple[int, str, tuple[str, ...]]]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from posology.errors import UserError
 from posology.files import atomic_write_text
-from posology.report import figures, forest, glossary, stations, stories, text, verdict
+from posology.report import figures, forest, glossary, splits, stations, stories, text, verdict
 from posology.report.gather import gather
 from posology.report.marks import Sources
 from posology.report.view import ANSWERING, RunView
@@ -22,7 +22,6 @@ from posology.runs import Run
 
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST = 2 * 1024 * 1024  # bytes of the finished page
-MOST_MISSES = 24  # quoted in full; the rest is counted
 
 
 def write_report(run: Run) -> Path:
@@ -40,7 +39,7 @@ def render(view: RunView) -> str:
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     environment = _environment()
-    misses = verdict.ordered_misses(view)
+    misses = verdict.quoted_misses(view)
     return environment.get_template("page.html").render(
         view=view,
         style=Markup(style),
@@ -51,8 +50,8 @@ def render(view: RunView) -> str:
         findings=verdict.findings(view),
         marks=verdict.judged_stage(view),
         gates=verdict.gates,
-        misses=misses[:MOST_MISSES],
-        misses_left=len(misses) - len(misses[:MOST_MISSES]),
+        misses=misses,
+        misses_left=(len(view.card.misses) if view.card else 0) - len(misses),
         stations=stations.stations(view),
         stories=[stories.STORIES[name] for name in stories.TRAINED],
         signs=stories.signs,
@@ -60,15 +59,22 @@ def render(view: RunView) -> str:
         measure_charts=forest.measure_charts(view.card) if view.card else (),
         corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
         glossary=glossary,
+        measures_of=splits.measures_of,
+        main_of=splits.main_of,
+        cells_of=splits.cells_of,
         answering=ANSWERING,
     )
 
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     for name in ("percent", "decimal", "signed", "figure", "count", "clock", "words", "interval", "value_text", "gate_text", "gate_limit", "gate_words",
-                 "p_value", "word_diff", "plural"):  # fmt: skip
+                 "p_value", "stage_name", "word_diff", "plural"):  # fmt: skip
         environment.filters[name] = getattr(text, name)
     return environment

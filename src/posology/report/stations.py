@@ -9,7 +9,6 @@ from posology.report.text import Shown, clock, count, percent, shown
 from posology.report.view import Number, Rows, RunView, StageView
 
 
-
 @dataclass(frozen=True)
 class Card:
     """One station of the pipeline map."""
@@ -54,7 +53,12 @@ def stations(view: RunView) -> tuple[Card, ...]:
     )  # fmt: skip
 
 
-_RECORDS = {"documents": "sentences", "dialogues": "dialogues", "preferences": "preference pairs", "cases": "exam questions"}
+_RECORDS = {
+    "documents": "sentences",
+    "dialogues": "dialogues",
+    "preferences": "preference pairs",
+    "cases": "exam questions",
+}
 
 
 def _station(view: RunView, name: str, title: str, status: str, *lines: tuple[str, tuple[Shown, ...]]) -> Card:

@@ -122,7 +122,11 @@ def _pretrain(view: RunView, stage: StageView) -> tuple[Sign, ...]:
         Sign("first loss, nats a token", expected, shown(stage.train.first("loss"))),
         Sign("held-out loss at the end", "close to the training loss", shown(last)),
         Sign("as unsure as a choice among so many tokens", f"far below {_vocabulary(view)}", shown(unsure)),
-        Sign("bits a byte, held-out", "falling; comparable between tokenizers", shown(stage.heldout.last("bits_per_byte"))),
+        Sign(
+            "bits a byte, held-out",
+            "falling; comparable between tokenizers",
+            shown(stage.heldout.last("bits_per_byte")),
+        ),
     )
 
 
@@ -165,8 +169,14 @@ def _reward(view: RunView, stage: StageView) -> tuple[Sign, ...]:
 
 def _ppo(view: RunView, stage: StageView) -> tuple[Sign, ...]:
     rows = by_rollout(stage.train, stride(view))
-    starts = [row["ratio_deviation"] for row in stage.train if round(row["step"] - 1) % stride(view) == 0 and "ratio_deviation" in row]
-    ratio = Number(max(starts), rows.file, "train: ratio_deviation, largest at the start of a rollout") if starts else None
+    starts = [
+        row["ratio_deviation"]
+        for row in stage.train
+        if round(row["step"] - 1) % stride(view) == 0 and "ratio_deviation" in row
+    ]
+    ratio = (
+        Number(max(starts), rows.file, "train: ratio_deviation, largest at the start of a rollout") if starts else None
+    )
     target = view.asked("ppo.kl_target")
     ceiling = f"0 to {figure(1.25 * target.value)} (1.25 × target)" if target else "near its target, never negative"
     return (

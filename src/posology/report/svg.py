@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from html import escape
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -20,7 +22,7 @@ STAND_INS = {tone: f"#0102{number:02x}" for number, tone in enumerate(TONES, sta
 _TONE_OF = {colour: tone for tone, colour in STAND_INS.items()}
 
 UNIT = 72.0  # user units an inch: font sizes below are in these units
-RC = {
+RC: Any = {  # matplotlib names its 300 settings in a type of its own
     "svg.fonttype": "none",  # text as text: small, selectable, and in the reader's own font
     "svg.hashsalt": "posology",  # ids that do not change from one drawing to the next
     "font.family": "DejaVu Sans",
@@ -62,15 +64,22 @@ _REFERENCE = re.compile(r"#([\w.-]+)")
 KEPT = ("x", "y", "width", "height", "d", "transform", "id", "clip-path", "cx", "cy", "r", "points")
 
 
+def styled() -> AbstractContextManager[None]:
+    """matplotlib's settings for as long as something is drawn."""
+    return matplotlib.rc_context(RC)
+
+
 def draw(figure: Figure, name: str, title: str, description: str) -> Markup:
     """The figure as an <svg> element. `name` keeps its ids apart from those of other figures on the page."""
     buffer = io.StringIO()
-    with matplotlib.rc_context(RC):
+    with styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
-    used = {found for element in root.iter() for value in element.attrib.values() for found in _REFERENCE.findall(value)}
+    used = {
+        found for element in root.iter() for value in element.attrib.values() for found in _REFERENCE.findall(value)
+    }
     body = "".join(_element(child, name, used) for child in root)
-    head = f'<title>{escape(title)}</title><desc>{escape(description)}</desc>'
+    head = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
     label = f"{title}. {description}"
     return Markup(
         f'<svg class="chart" viewBox="{root.attrib["viewBox"]}" role="img" aria-label="{escape(label)}">{head}{body}</svg>'

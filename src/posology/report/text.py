@@ -18,7 +18,20 @@ GATE_WORDS = {
     "total_variation": "distance between predicted and gold verdicts",
     "unreadable": "answers without a readable verdict",
 }
+STAGE_NAMES = {
+    "data": "curriculum",
+    "reward": "reward models",
+    "sft": "SFT",
+    "ppo": "PPO",
+    "dpo": "DPO",
+    "grade": "exam",
+}
 WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+def stage_name(name: str) -> str:
+    """A stage as a reader calls it."""
+    return STAGE_NAMES.get(name, name)
 
 
 def percent(share: float) -> str:

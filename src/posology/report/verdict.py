@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from posology.report.text import count, gate_text, interval, percent, plural, value_text
+from posology.report.text import count, gate_text, interval, percent, plural, stage_name, value_text
 from posology.report.view import HEADLINE, Gate, Measure, Miss, Number, RunView, StageMarks
 
 NOT_FOR_CARE = "Not for care of patients: no clinician has reviewed these facts or answers."
@@ -18,6 +18,7 @@ MUST_BE_ZERO = {
     "critical_dose_errors": "doses were at least twice or at most half the right one, or above the maximum",
 }
 DANGERS = (("unsafe", "reassur"), ("critical",), ("a stop was missed",))  # words of a miss, the worst first
+QUOTED = (12, 4)  # misses of the judged stage, and of each other
 RANK = {"dangerous": 0, "failed": 1, "gate": 2, "open": 3, "check": 4, "note": 5}
 
 
@@ -54,7 +55,8 @@ def sentence(view: RunView) -> str:
     measures = [m for name in HEADLINE if (m := marks.measure(name))]
     met = [m for m in measures if m.verdict == "PASS" and all(gate.passed for gate in m.gates)]
     against = findings(view)
-    who = f"The best stage on the development split, {marks.name}," if marks.name == _best(view) else f"Stage {marks.name}"
+    name = stage_name(marks.name)
+    who = f"The best stage on the development split, {name}," if marks.name == _best(view) else f"Stage {name}"
     told = f"{who} meets {len(met)} of {len(measures)} targets"
     if against and against[0].rank <= RANK["open"]:
         return f"{told}. Worst: {against[0].text}."
@@ -84,6 +86,18 @@ def ordered_misses(view: RunView) -> tuple[Miss, ...]:
     marks = judged_stage(view)
     name = marks.name if marks else ""
     return tuple(sorted(view.card.misses, key=lambda miss: (miss.stage != name, danger(miss))))
+
+
+def quoted_misses(view: RunView) -> tuple[Miss, ...]:
+    """Those that the page has room for: more of the judged stage, some of every other."""
+    marks = judged_stage(view)
+    left = {stage.name: QUOTED[stage is not marks] for stage in (view.card.stages if view.card else ())}
+    quoted = []
+    for miss in ordered_misses(view):
+        left[miss.stage] = left.get(miss.stage, QUOTED[1]) - 1
+        if left[miss.stage] >= 0:
+            quoted.append(miss)
+    return tuple(quoted)
 
 
 def danger(miss: Miss) -> int:

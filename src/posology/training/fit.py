@@ -1,4 +1,4 @@
-"""The one loop that trains every stage: pretraining, SFT, reward models, PPO and DPO differ in their objective alone."""
+"""The one loop that trains every stage. Pretraining, SFT, reward models, PPO and DPO differ in the objective alone."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def fit(
     stopped: str | None = None
 
     with stage.locked(), stop_signals() as signals, progress.stage():
-        state = _resume(checkpoints, stage, fingerprint, seed, progress)
+        state, fresh = _resume(checkpoints, stage, fingerprint, seed, progress)
         _begin(objective, config, stage, state, watch, progress)
-        if state.step == 0:
+        if fresh:
             heldout = _evaluate(objective, stage, 0, seed, engine, progress, answers)
             if _best_step(objective) == 0:
                 _save(checkpoints, state, stage, objective)
@@ -171,17 +171,20 @@ def _watch(
     )  # fmt: skip
 
 
-def _resume(checkpoints: Checkpoints, stage: Stage, fingerprint: str, seed: int, progress: Progress) -> State:
-    """Where to start: at the newest valid checkpoint, with the logs cut back to it, or at the beginning."""
+def _resume(
+    checkpoints: Checkpoints, stage: Stage, fingerprint: str, seed: int, progress: Progress
+) -> tuple[State, bool]:
+    """Where to start: at the newest valid checkpoint, with the logs cut back to it, or (True) at the beginning."""
     # Two: the next one is written before the oldest is deleted. Better to know now than at the first checkpoint.
     require_free_space(stage.path, 2 * checkpoints.bytes_needed())
-    state = checkpoints.resume(fingerprint, seed) or State(fingerprint=fingerprint, seed=seed)
-    if state.step:
+    found = checkpoints.resume(fingerprint, seed)
+    state = found or State(fingerprint=fingerprint, seed=seed)
+    if found:
         progress.say(f"{stage.name}: going on from step {state.step} ({checkpoints.path(state.step)})")
     stage.truncate_log(state.log)
     stage.set_clock(state.seconds)
     stage.mark_started(fingerprint)
-    return state
+    return state, found is None
 
 
 def _begin(

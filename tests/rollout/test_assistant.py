@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from posology.config import UserError
+from posology.models.loading import save_language_model
+from posology.rollout.assistant import Assistant, calculator_hook
+from posology.text.calculator import render
+from posology.text.chat import encode_dialogue
+from posology.text.tokenizer import Tokenizer, save_tokenizer
+
+QUESTION = "How much amoxicillin for 20 kg?"
+ANSWER = "Adjust the dose: <|calc|>20*45/2<|equals|>450<|/calc|> mg every 12 h."
+
+
+@pytest.fixture(scope="module")
+def final(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that knows one answer by heart (its value is the engine's), saved as a stage saves it."""
+    from posology.config import ModelConfig
+    from posology.models.llama import language_model
+
+    model = language_model(ModelConfig(width=64, layers=2, heads=2, mlp_width=96, positions=160), tokenizer.size, 0)
+    row = encode_dialogue(tokenizer, QUESTION, ANSWER)
+    ids = torch.tensor([row.ids])
+    labels = ids.where(torch.tensor([row.scored]), -100)
+    optimiser = torch.optim.Adam(model.parameters(), 5e-3)
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = model(ids, labels=labels).loss
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.05
+    folder = tmp_path_factory.mktemp("run") / "final"
+    save_language_model(model, folder, tokenizer=tokenizer.fingerprint)
+    save_tokenizer(tokenizer, folder)
+    return folder
+
+
+def test_a_question_is_answered_with_the_calculators_value(final: Path) -> None:
+    answer = Assistant.open(final).ask(QUESTION)
+    assert answer.text == ANSWER
+    assert answer.rendered == "Adjust the dose: 20 × 45 ÷ 2 = 450 mg every 12 h."
+    assert answer.finished
+    assert answer.calls == 1
+    assert answer.tokens == len(answer.ids)
+
+
+def test_the_value_is_the_engines_not_the_models(final: Path) -> None:
+    wrong = Assistant.open(final, lambda tokenizer: lambda row, ids: [*tokenizer.encode_text("7"), tokenizer.endcalc])
+    assert "<|equals|>7<|/calc|>" in wrong.ask(QUESTION).text
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
+def test_the_pieces_of_a_stream_make_the_rendered_answer(final: Path, temperature: float) -> None:
+    assistant = Assistant.open(final)
+    for seed in range(4):
+        pieces = list(assistant.stream(QUESTION, temperature, seed))
+        assert "".join(pieces) == assistant.ask(QUESTION, temperature, seed).rendered
+        assert all(pieces)
+    if temperature == 0:
+        assert len(pieces) > 5
+        assert any("20 × 45 ÷ 2 = 450" in piece for piece in pieces)  # a calculation comes whole
+
+
+def test_many_questions_are_answered_as_one_by_one(final: Path) -> None:
+    assistant = Assistant.open(final)
+    questions = [QUESTION, "Avoid ibuprofen?", "What of 12 kg?"]
+    assert assistant.answer_many(questions) == [assistant.ask(question) for question in questions]
+    assert assistant.answer_many([]) == []
+
+
+def test_a_question_too_long_says_by_how_much(final: Path, tokenizer: Tokenizer) -> None:
+    question = "7" * 100
+    with pytest.raises(UserError, match=r"39 tokens too long"):  # 3 + 100 + 96 - 160
+        Assistant.open(final).ask(question)
+    with pytest.raises(UserError, match=r"39 tokens too long"):
+        next(Assistant.open(final).stream(question))
+
+
+def test_a_folder_without_a_model_or_with_another_tokenizer_is_refused(final: Path, tmp_path: Path, tiny: Any) -> None:
+    with pytest.raises(UserError, match="no tokenizer in"):
+        Assistant.open(tmp_path)
+    save_tokenizer(Assistant.open(final).tokenizer, tmp_path)
+    save_language_model(tiny(vocabulary=320), tmp_path, tokenizer="b" * 64)
+    with pytest.raises(UserError, match="do not belong together"):
+        Assistant.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "inserted"),
+    [
+        ("<|calc|>20*45/2<|equals|>", "450<|/calc|>"),
+        ("a <|calc|>1+1<|equals|>2<|/calc|> <|calc|>min(9,4)<|equals|>", "4<|/calc|>"),
+        ("<|calc|>1/0<|equals|>", "<|/calc|>"),
+        ("<|calc|>os.system<|equals|>", "<|/calc|>"),
+        ("2*3<|equals|>", "<|/calc|>"),
+    ],
+)
+def test_what_the_calculator_inserts(tokenizer: Tokenizer, written: str, inserted: str) -> None:
+    tokens = calculator_hook(tokenizer)(0, tokenizer.encode_answer(written))
+    assert tokens is not None
+    assert tokenizer.decode(tokens) == inserted
+    assert tokens[-1] == tokenizer.endcalc
+    render(written + inserted)
