@@ -2,9 +2,9 @@
 
 import ast
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -129,11 +129,12 @@ def test_help_loads_no_torch_and_is_quick() -> None:
     )
     times = []
     for _ in range(3):
-        started = time.perf_counter()
-        assert "Not for care of patients" in run(script)
-        times.append(time.perf_counter() - started)
-    # 0.5 s on an idle machine; the best of three with room for a busy one.
-    assert min(times) < 1.5, times
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert "Not for care of patients" in " ".join(run(script).split())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    # Processor seconds, which a busy machine stretches less than the clock's; 0.5 s is meant, on an idle one.
+    assert min(times) < 0.9, times
 
 
 def test_ground_floor_loads_no_torch() -> None:

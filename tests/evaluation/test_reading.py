@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posology.evaluation.reading import READINGS, Reading, read_answer
@@ -99,7 +99,9 @@ def test_canonical_sentences(text: str, verdict: str) -> None:
 
 
 def test_sources_that_differ_do_not_make_an_answer_invalid() -> None:
-    reading = read("Metformin is contraindicated. Sources differ: FDA label says contraindicated, MHRA says acceptable.")
+    reading = read(
+        "Metformin is contraindicated. Sources differ: FDA label says contraindicated, MHRA says acceptable."
+    )
     assert reading.verdict == "CONTRAINDICATED"
     assert reading.sources == ("CONTRAINDICATED", "OK")
 
@@ -165,6 +167,7 @@ def test_normal_form() -> None:
     assert sentences(text) == ["give 2.5 mg.", "then stop", "eg now.", "more"]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_read_the_same_twice(text: str) -> None:
     reading = read(text)
@@ -172,6 +175,8 @@ def test_any_text_is_read_the_same_twice(text: str) -> None:
     assert reading == read(text)
 
 
-@given(st.lists(st.sampled_from(["Metformin", "is", "not", "contraindicated", ".", "Avoid", "acceptable", "if", "5 mg"])))
+@given(
+    st.lists(st.sampled_from(["Metformin", "is", "not", "contraindicated", ".", "Avoid", "acceptable", "if", "5 mg"]))
+)
 def test_broken_answers_are_read(words: list[str]) -> None:
     assert read(" ".join(words)).verdict in READINGS

@@ -54,7 +54,15 @@ def test_doses_are_read(text: str, dose: Dose) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["an eGFR of 28 mL/min", "creatinine of 1.5 mg/dL", "25 mg/kg/day", "the age of 9 is below 12", "CYP2D6", "5 % risk"]
+    "text",
+    [
+        "an eGFR of 28 mL/min",
+        "creatinine of 1.5 mg/dL",
+        "25 mg/kg/day",
+        "the age of 9 is below 12",
+        "CYP2D6",
+        "5 % risk",
+    ],
 )
 def test_what_is_no_dose(text: str) -> None:
     assert doses(text) == []

@@ -63,7 +63,9 @@ def test_terse_and_right_is_accurate_and_less_useful() -> None:
     item = graded(metformin_28(), "Metformin is contraindicated.")
     assert item.accurate and item.safe
     assert item.usefulness == 4
-    assert graded(metformin_28(), "Metformin is contraindicated. Monitor kidney function.").usefulness == pytest.approx(5.5)
+    assert graded(metformin_28(), "Metformin is contraindicated. Monitor kidney function.").usefulness == pytest.approx(
+        5.5
+    )
 
 
 def test_needless_monitoring_costs_nothing_where_gold_has_none() -> None:

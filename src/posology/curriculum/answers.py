@@ -95,9 +95,7 @@ def _deciding(judgement: Judgement, patient: Patient) -> str:
 
 def _counts(judgement: Judgement) -> set[str]:
     """The parts of "at least n of" conditions of the deciding fact: each of them is told."""
-    return {
-        part.text for fact in judgement.facts[:1] for condition in fact.when for part in condition.parts
-    }
+    return {part.text for fact in judgement.facts[:1] for condition in fact.when for part in condition.parts}
 
 
 def _trivial(value: DecidingValue) -> bool:

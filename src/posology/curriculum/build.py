@@ -56,7 +56,9 @@ def write_curriculum(curriculum: Curriculum, folder: Path) -> None:
 def read_curriculum(folder: Path) -> Curriculum:
     """The records that `write_curriculum` wrote, equal to the ones written."""
     documents = tuple(Document(**row) for row in read_jsonl(folder / "documents.jsonl"))
-    dialogues = tuple(Dialogue(**_tupled(row, ("fact_ids", "elements"))) for row in read_jsonl(folder / "dialogues.jsonl"))
+    dialogues = tuple(
+        Dialogue(**_tupled(row, ("fact_ids", "elements"))) for row in read_jsonl(folder / "dialogues.jsonl")
+    )
     preferences = tuple(Preference(**_tupled(row, ("fact_ids",))) for row in read_jsonl(folder / "preferences.jsonl"))
     cases = tuple(_case(row) for row in read_jsonl(folder / "cases.jsonl"))
     return Curriculum(documents, dialogues, preferences, cases)
@@ -73,5 +75,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         dose = _tupled(gold["dose"], ("steps", "step_expressions"))
         gold["dose"] = GoldDose(**{**dose, "every_h": tuple(dose["every_h"]) if dose["every_h"] is not None else None})
     names = ("facts", "missing", "alternatives", "conflict")
-    fields["patient"] = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["patient"].items()}
+    fields["patient"] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields["patient"].items()
+    }
     return Case(**{**fields, "gold": Gold(**_tupled(gold, names))})

@@ -126,7 +126,9 @@ class _Exam:
 
     def _doses(self, targets: Sequence[Target], split: Split, quota: int) -> Iterator[Case]:
         """Questions whose answer must state a dose; every other one by weight at a weight where the cap decides."""
-        dosed = [t for t in targets if t.fact.action is not None and t.fact.verdict is not None and not t.fact.verdict.stops]
+        dosed = [
+            t for t in targets if t.fact.action is not None and t.fact.verdict is not None and not t.fact.verdict.stops
+        ]
         wish = Wish(split, "dev" if split == "dev" else "exam", dose=True)
 
         def make(target: Target, number: int) -> list[Case]:
@@ -181,7 +183,9 @@ class _Exam:
         target = self.rng.choice(self.ours)
         asked = replace_drug(self.rng.choice(self.supply.pools[target]), name)
         judged = self.supply.bench.judge(asked.patient, name)
-        case = self.examiner.case(Situation(asked.kind, name, asked.patient, judged, asked.target), wish, self.rng, fact_id=name)
+        case = self.examiner.case(
+            Situation(asked.kind, name, asked.patient, judged, asked.target), wish, self.rng, fact_id=name
+        )
         if case:
             yield case
 
@@ -203,7 +207,11 @@ class _Exam:
 
     def conflicts(self) -> Iterator[Case]:
         """S7: sources that differ; both must be named."""
-        fit = {t for t in self.ours if any(s.judgement.conflict and not is_dev_fact(s.fact_id) for s in self.supply.pools[t])}
+        fit = {
+            t
+            for t in self.ours
+            if any(s.judgement.conflict and not is_dev_fact(s.fact_id) for s in self.supply.pools[t])
+        }
 
         def make(target: Target, number: int) -> list[Case]:
             found = self.supply.bench.situation(target, self.rng, details=number % 3 == 2)

@@ -28,7 +28,12 @@ def _noun(condition: Condition, library: Library) -> str:
     if kind == "count":
         return f"at least {condition.at_least} of {', '.join(_noun(part, library) for part in condition.parts)}"
     if kind == "number":
-        return _NOUNS[name].format(bound_text(condition)).replace(" or above kg", " kg or above").replace(" or below kg", " kg or below")
+        return (
+            _NOUNS[name]
+            .format(bound_text(condition))
+            .replace(" or above kg", " kg or above")
+            .replace(" or below kg", " kg or below")
+        )
     if kind == "child_pugh":
         return f"Child-Pugh {bound_text(condition)}"
     if kind == "allergy":

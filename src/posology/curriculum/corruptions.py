@@ -17,14 +17,14 @@ from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed, verdic
 from posology.curriculum.questions import capital
 from posology.curriculum.records import GoldDose
 from posology.curriculum.situations import Bench, Situation
-from posology.knowledge.dose import dose_text
+from posology.curriculum.wrong_doses import day_for_dose, in_another_unit, scaled, uncapped
 from posology.knowledge.fact import Verdict
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
-from posology.text.calculator import CalculatorError, evaluate
 
 STRICTNESS = ("OK", "CAUTION", "AVOID", "CONTRAINDICATED")  # ADJUST needs a dose, and is never invented
-SMALL_WORDS = frozenset(["a", "an", "the", "of", "in", "from", "with", "by", "for", "and", "or", "to", "at", "on", "due", "risk", "increased", "raised", "more", "blood", "serum", "level"])
+_SMALL = "a an the of in from with by for and or to at on due risk increased raised more blood serum level"
+SMALL_WORDS = frozenset(_SMALL.split())
 INVENTED_REASONS = ("pregnancy", "dialysis", "heart failure", "breastfeeding", "gout", "asthma", "cirrhosis")
 ASKABLE = ("egfr", "weight_kg", "age_years", "child_pugh", "creatinine_mg_dl", "crcl")
 
@@ -126,7 +126,10 @@ def sibling_drug(script: Script, _: Situation, bank: Bank, rng: random.Random) -
 
 # Reasons --------------------------------------------------------------------------------------------------------------
 
-_BOUND = re.compile(r" is (?:from (?P<low>[\d.]+) to (?P<high>[\d.]+)|(?P<below>below) (?P<b>[\d.]+)|(?P<above>above) (?P<a>[\d.]+)|(?P<n>[\d.]+) or (?P<side>above|below))\.")
+_BOUND = re.compile(
+    r" is (?:from (?P<low>[\d.]+) to (?P<high>[\d.]+)|(?P<below>below) (?P<b>[\d.]+)|(?P<above>above) (?P<a>[\d.]+)"
+    r"|(?P<n>[\d.]+) or (?P<side>above|below))\."
+)
 
 
 def threshold_shifted(script: Script, _: Situation, __: Bank, rng: random.Random) -> Wrong | None:
@@ -140,7 +143,11 @@ def threshold_shifted(script: Script, _: Situation, __: Bank, rng: random.Random
         return number(max(1.0, round(float(text) * factor)) if float(text) >= 2 else round(float(text) * factor, 1))
 
     if match["low"]:
-        choices = [f"from {moved(match['low'])} to {moved(match['high'])}", f"below {match['low']}", f"{match['high']} or above"]
+        choices = [
+            f"from {moved(match['low'])} to {moved(match['high'])}",
+            f"below {match['low']}",
+            f"{match['high']} or above",
+        ]
     elif match["below"]:
         choices = [f"below {moved(match['b'])}", f"{match['b']} or above"]
     elif match["above"]:
@@ -189,7 +196,9 @@ def _other_phrase(script: Script, name: str, phrases: Sequence[str], rng: random
     for _ in range(8):
         phrase = rng.choice(phrases)
         if not words(phrase) & words(own) and len(phrase.split()) - len(own.split()) in (-1, 0, 1):
-            return Wrong(replace(script, gold=replace(script.gold, **{name: phrase})))
+            gold = script.gold
+            gold = replace(gold, mechanism=phrase) if name == "mechanism" else replace(gold, monitoring=phrase)
+            return Wrong(replace(script, gold=gold))
     return None
 
 
@@ -234,112 +243,14 @@ def unsafe_alternative(script: Script, situation: Situation, bank: Bank, rng: ra
 # Doses ----------------------------------------------------------------------------------------------------------------
 
 
-def dose_x10(script: Script, _: Situation, __: Bank, ___: random.Random) -> Wrong | None:
-    """Ten times gold's dose, in the expression as well."""
-    return _scaled(script, 10.0)
+def _dosed(change: Callable[[GoldDose, random.Random], GoldDose | None]) -> Corruption:
+    """A corruption from a change of the dose (see wrong_doses.py)."""
 
+    def corrupt(script: Script, _: Situation, __: Bank, rng: random.Random) -> Wrong | None:
+        dose = script.gold.dose and change(script.gold.dose, rng)
+        return Wrong(replace(script, gold=replace(script.gold, dose=dose))) if dose else None
 
-def dose_div10(script: Script, _: Situation, __: Bank, ___: random.Random) -> Wrong | None:
-    """A tenth of gold's dose, in the expression as well."""
-    return _scaled(script, 0.1)
-
-
-def _scaled(script: Script, factor: float) -> Wrong | None:
-    dose = script.gold.dose
-    if dose is None or dose.unit == "%":
-        return None
-    changed = replace(
-        dose, low=dose.low * factor, high=dose.high * factor, steps=tuple(step * factor for step in dose.steps),
-        expression=_scaled_expression(dose.expression, factor), expression_low=_scaled_expression(dose.expression_low, factor),
-        step_expressions=tuple(_scaled_expression(text, factor) for text in dose.step_expressions),
-    )  # fmt: skip
-    return _with_dose(script, replace(changed, text=_plain_text(changed)))
-
-
-_CAPPED = re.compile(r"^min\((?P<body>.+),(?P<cap>[\d.]+)\)(?P<rest>(?:/\d+)?)$")
-
-
-def _scaled_expression(expression: str, factor: float) -> str:
-    """Each dose a kilogram, and the cap, times `factor`: "min(50*45/2,875)" -> "min(50*450/2,8750)"."""
-    if match := _CAPPED.match(expression):
-        return f"min({_scaled_expression(match['body'], factor)},{number(float(match['cap']) * factor)}){match['rest']}"
-    return re.sub(r"\*([\d.]+)", lambda found: f"*{number(float(found[1]) * factor)}", expression)
-
-
-def _plain_text(dose: GoldDose) -> str:
-    shown = number(dose.low) if dose.low == dose.high else f"{number(dose.low)} to {number(dose.high)}"
-    if dose.unit == "%":
-        return f"{shown} % of the usual dose"
-    if dose.ceiling:
-        return f"at most {shown} {dose.unit} a {dose.per}"
-    return dose_text(shown, dose.unit, dose.per, dose.every_h)
-
-
-def _with_dose(script: Script, dose: GoldDose) -> Wrong | None:
-    if not _consistent(dose):
-        return None
-    return Wrong(replace(script, gold=replace(script.gold, dose=dose)))
-
-
-def _consistent(dose: GoldDose) -> bool:
-    """Whether the expressions still give the values, so that the calculator does not betray the corruption."""
-    pairs = [(dose.expression, dose.high), (dose.expression_low, dose.low), *zip(dose.step_expressions, dose.steps, strict=False)]
-    try:
-        return all(not text or abs(evaluate(text) - value) <= 1e-3 * max(1.0, abs(value)) for text, value in pairs)
-    except CalculatorError:
-        return False
-
-
-_OTHER_UNIT = {"mg": ("g", "mcg"), "g": ("mg",), "mcg": ("mg",), "units": ("mg",), "mL": ("mg",), "%": ("mg",)}
-
-
-def unit_swapped(script: Script, _: Situation, __: Bank, rng: random.Random) -> Wrong | None:
-    """The right number with another unit."""
-    dose = script.gold.dose
-    if dose is None:
-        return None
-    changed = replace(dose, unit=rng.choice(_OTHER_UNIT[dose.unit]))
-    return _with_dose(script, replace(changed, text=_plain_text(changed)))
-
-
-def day_for_dose(script: Script, _: Situation, __: Bank, ___: random.Random) -> Wrong | None:
-    """A dose told as a day's amount, or a day's amount as a dose."""
-    dose = script.gold.dose
-    if dose is None or dose.unit == "%" or dose.steps:
-        return None
-    if dose.per == "dose" and dose.every_h is not None and dose.every_h[1] <= 12 and not dose.ceiling:
-        changed = replace(dose, per="day", every_h=None)
-    elif dose.per == "day" and not dose.ceiling:
-        changed = replace(dose, per="dose", every_h=(6.0, 6.0))
-    elif dose.per == "day":
-        return _with_dose(script, replace(dose, text=f"at most {number(dose.high)} {dose.unit} every 6 h"))
-    else:
-        return None
-    return _with_dose(script, replace(changed, text=_plain_text(changed)))
-
-
-def cap_dropped(script: Script, _: Situation, __: Bank, ___: random.Random) -> Wrong | None:
-    """The dose by weight above its maximum, where the maximum decides."""
-    dose = script.gold.dose
-    if dose is None or not dose.cap_binding:
-        return None
-    if dose.steps:
-        texts = tuple(re.sub(r"^min\(([\d.]+),[\d.]+\)", r"\1", text) for text in dose.step_expressions)
-        steps = tuple(evaluate(text) for text in texts)
-        return _with_dose(script, replace(dose, steps=steps, high=steps[0], low=steps[0], step_expressions=texts))
-    high_text, low_text = (_uncapped(text) for text in (dose.expression, dose.expression_low))
-    if high_text == dose.expression:
-        return None
-    high = evaluate(high_text)
-    low = evaluate(low_text) if low_text else high if dose.low == dose.high else dose.low
-    if high <= 1.06 * dose.high:
-        return None
-    return _with_dose(script, replace(dose, high=high, low=low, expression=high_text, expression_low=low_text))
-
-
-def _uncapped(expression: str) -> str:
-    match = _CAPPED.match(expression)
-    return f"{match['body']}{match['rest']}" if match else expression
+    return corrupt
 
 
 # Abstention -----------------------------------------------------------------------------------------------------------
@@ -368,11 +279,11 @@ CORRUPTIONS: dict[str, Corruption] = {
     "unsafe_alternative": unsafe_alternative,
     "monitoring_dropped": monitoring_dropped,
     "monitoring_invented": monitoring_invented,
-    "dose_x10": dose_x10,
-    "dose_div10": dose_div10,
-    "unit_swapped": unit_swapped,
-    "day_for_dose": day_for_dose,
-    "cap_dropped": cap_dropped,
+    "dose_x10": _dosed(lambda dose, _: scaled(dose, 10.0)),
+    "dose_div10": _dosed(lambda dose, _: scaled(dose, 0.1)),
+    "unit_swapped": _dosed(in_another_unit),
+    "day_for_dose": _dosed(lambda dose, _: day_for_dose(dose)),
+    "cap_dropped": _dosed(lambda dose, _: uncapped(dose)),
     "needless_abstention": needless_abstention,
     "wrong_missing": confident,
     "confident_missing": confident,

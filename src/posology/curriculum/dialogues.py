@@ -69,7 +69,11 @@ def surface(name: str, supply: Supply, rng: random.Random) -> str:
 def dose_frame(situation: Situation, group: Group, rng: random.Random) -> Frame | None:
     """A frame that asks for the dose, for kinds whose frames ask for a verdict; None: leave it to the kind."""
     answers = situation.judgement.dose is not None or situation.judgement.verdict.stops
-    return rng.choice(_DOSE_FRAMES["dev" if group == "dev" else "train"]) if answers and rng.random() < DOSE_ASKED else None
+    return (
+        rng.choice(_DOSE_FRAMES["dev" if group == "dev" else "train"])
+        if answers and rng.random() < DOSE_ASKED
+        else None
+    )
 
 
 def one_dialogue(
@@ -144,7 +148,9 @@ def _unknown(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
     names, _ = unknown_names(supply, seed, max(60, (count - combinations) // 2))
     everything = [situation for target in supply.targets for situation in supply.pools[target]]
     for index in range(count - combinations):
-        situation = replace_drug(rng.choice(everything), names[index % len(names)] if index < len(names) else rng.choice(names))
+        situation = replace_drug(
+            rng.choice(everything), names[index % len(names)] if index < len(names) else rng.choice(names)
+        )
         question = ask(situation.kind, Slots(situation.drug, situation.patient), "train", rng, classes=supply.classes)
         yield Dialogue(question.text, NOT_COVERED_DRUG, "unknown drug", situation.drug, (), question.wording)
     drugs = sorted(supply.library.drugs)
@@ -187,12 +193,14 @@ def missing_pool(
 
 def _may_lack(supply: Supply, target: Target) -> bool:
     patient = supply.pools[target][0].patient
-    return bool(target.number_field or target.fact.requires or patient.genotypes or patient.allergies or patient.child_pugh)
+    return bool(
+        target.number_field or target.fact.requires or patient.genotypes or patient.allergies or patient.child_pugh
+    )
 
 
 def _missing(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
     rng = stream(seed, "dialogues", "missing")
-    pool = missing_pool(supply, rng, min(count, 1500))
+    pool = missing_pool(supply, rng, min(count, 1000))
     for index in range(count if pool else 0):
         situation, said = pool[index % len(pool)]
         question = supply.question(situation, "train", rng, extra=said)

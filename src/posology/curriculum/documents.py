@@ -80,7 +80,9 @@ BRANDS = (
 
 def make_documents(library: Library, config: DataConfig) -> list[Document]:
     """Every document, in the order of the facts; `config.document_wordings` rule sentences a fact."""
-    chosen = first_facts((f.id for f in library.facts if f.verdict is not None and f.view == "primary"), config.facts_limit)
+    chosen = first_facts(
+        (f.id for f in library.facts if f.verdict is not None and f.view == "primary"), config.facts_limit
+    )
     out: list[Document] = []
     for fact in library.facts:
         if fact.verdict is None:
@@ -116,12 +118,27 @@ def _words(fact: Fact, library: Library) -> dict[str, str]:
     assert fact.verdict is not None  # the silent facts go elsewhere
     say, state = (text.format(d=d, D=d) for text in _SAYS[fact.verdict.value])
     c = circumstance(fact.when, library)
-    words = {"d": d, "D": capital(d), "say": say, "Say": capital(say), "is_": state, "Is_": capital(state), "c": c, "C": capital(c)}
+    words = {
+        "d": d,
+        "D": capital(d),
+        "say": say,
+        "Say": capital(say),
+        "is_": state,
+        "Is_": capital(state),
+        "c": c,
+        "C": capital(c),
+    }
     words |= {"mechanism": fact.mechanism, "monitoring": fact.monitoring, "instead": "", "dose": "", "Dose": ""}
     if fact.alternatives:
         new, old = fact.alternatives[0].drug, fact.alternatives[0].instead_of or d
         old = f"{article(library.classes[old].label)} {library.classes[old].label}" if old in library.classes else old
-        words |= {"own": new if not fact.alternatives[0].instead_of else "", "instead": new, "new": new, "New": capital(new), "old": old}
+        words |= {
+            "own": new if not fact.alternatives[0].instead_of else "",
+            "instead": new,
+            "new": new,
+            "New": capital(new),
+            "old": old,
+        }
     if fact.action is not None:
         dose = dose_rule(fact.action)
         of = fact.action.of or ""

@@ -24,10 +24,21 @@ from posology.seeds import stream
 FLIPPED = ("comeds", "genotypes", "allergies", "conditions", "child_pugh")  # yes-or-no attributes that a twin changes
 
 
+_BLANK = vars(Patient())
+
+
+def changed(patient: Patient, name: str, value: Any) -> Patient:
+    """The patient with one field at another value."""
+    return replace(patient, **{name: value})
+
+
 def patient_fields(patient: Patient) -> dict[str, Any]:
     """The fields that are set, as plain values."""
-    blank = asdict(Patient())
-    return {name: value for name, value in asdict(patient).items() if value != blank[name]}
+    said = {name: value for name, value in vars(patient).items() if value != _BLANK[name]}
+    for name in ("allergies", "genotypes"):
+        if name in said:
+            said[name] = tuple(asdict(item) for item in said[name])
+    return said
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,11 @@ class Examiner:
         if question is None or question.text in self.asked:
             return None
         wants = asks_dose(question)
-        if wants and situation.judgement.dose is None and not situation.judgement.verdict.stops and (
-            situation.judgement.verdict is not Verdict.INSUFFICIENT
+        if (
+            wants
+            and situation.judgement.dose is None
+            and not situation.judgement.verdict.stops
+            and (situation.judgement.verdict is not Verdict.INSUFFICIENT)
         ):
             return None
         self.asked.add(question.text)
@@ -99,8 +113,8 @@ class Examiner:
             return None
         values = sorted(allowed(situation.drug, name, group), key=lambda v: (abs(v - value), v))
         step = max(1, len(values) // 40)
-        for other in [v for v in values if v != value][: 12 * step : step]:
-            found = self._other(situation, replace(situation.patient, **{name: other}))
+        for other in [v for v in values if v != value][: 9 * step : step]:
+            found = self._other(situation, changed(situation.patient, name, other))
             if found is not None:
                 return found
         return None
@@ -108,26 +122,32 @@ class Examiner:
     def flipped(self, situation: Situation, siblings: Sequence[Target], rng: random.Random) -> Situation | None:
         """One attribute exchanged for another that the same drug's facts speak about: the verdict is another one."""
         attribute = next((name for name in FLIPPED if getattr(situation.patient, name)), "")
-        for target in rng.sample(siblings, min(6, len(siblings))) if attribute else ():
-            for source in self.supply.pools[target][:2]:
+        for target in rng.sample(siblings, min(5, len(siblings))) if attribute else ():
+            for source in self.supply.pools[target][:1]:
                 value = getattr(source.patient, attribute)
                 if not value or value == getattr(situation.patient, attribute):
                     continue
-                found = self._other(situation, replace(situation.patient, **{attribute: value}))
+                found = self._other(situation, changed(situation.patient, attribute, value))
                 if found is not None:
                     return found
         return None
 
     def _other(self, situation: Situation, patient: Patient) -> Situation | None:
         judgement = self.supply.bench.judge(patient, situation.drug)
-        if judgement.verdict is situation.judgement.verdict or not self.fair(replace(situation, patient=patient, judgement=judgement)):
+        if judgement.verdict is situation.judgement.verdict or not self.fair(
+            replace(situation, patient=patient, judgement=judgement)
+        ):
             return None
         return replace(situation, patient=patient, judgement=judgement)
 
     def fair(self, situation: Situation) -> bool:
         """Answerable, free of conflicts (S7 asks those) and of class members kept for S3."""
         judgement = situation.judgement
-        return usable(judgement) and not judgement.conflict and not self.supply.bench.reserved(judgement, situation.patient)
+        return (
+            usable(judgement)
+            and not judgement.conflict
+            and not self.supply.bench.reserved(judgement, situation.patient)
+        )
 
 
 def is_new(situation: Situation, group: Group) -> bool:

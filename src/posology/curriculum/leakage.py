@@ -15,7 +15,7 @@ from posology.curriculum.targets import NUMBER_FIELDS
 RESERVED = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")  # S0 asks in wordings that train, on purpose
 NGRAM = 13
 _WORD = re.compile(r"[a-z0-9.]+")
-_NUMBER = re.compile(r"(?<![\w*:.])\d+(?:\.\d+)?(?![\w:])")  # no digit of CYP2D6 or HLA-B*57:01
+_NUMBER = re.compile(r"(?<![\w*:.])\d+(?:\.\d+)?(?!\w|[:.]\d)")  # no digit of CYP2D6 or HLA-B*57:01
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,13 @@ class Overlap:
 
 def leaks(curriculum: Curriculum) -> list[str]:
     """Every leak in words, the first of each kind; [] where there is none."""
-    found = [*_wordings(curriculum), *_numbers(curriculum), *_names(curriculum), *_facts(curriculum), *_questions(curriculum)]
+    found = [
+        *_wordings(curriculum),
+        *_numbers(curriculum),
+        *_names(curriculum),
+        *_facts(curriculum),
+        *_questions(curriculum),
+    ]
     return found
 
 
@@ -38,7 +44,9 @@ def _wordings(curriculum: Curriculum) -> Iterable[str]:
     taught = {d.wording for d in curriculum.dialogues if d.split == "train"}
     paired = {p.wording for p in curriculum.preferences if p.split == "train"}
     exam = {c.wording for c in curriculum.cases if c.split in RESERVED}
-    dev = {c.wording for c in curriculum.cases if c.split == "dev"} | {d.wording for d in curriculum.dialogues if d.split == "dev"}
+    dev = {c.wording for c in curriculum.cases if c.split == "dev"} | {
+        d.wording for d in curriculum.dialogues if d.split == "dev"
+    }
     for name, one, other in (
         ("dialogues and the exam", taught, exam), ("preferences and the exam", paired, exam),
         ("dialogues and development", taught, dev), ("development and the exam", dev, exam),
@@ -60,9 +68,10 @@ def numbers_in(text: str) -> frozenset[float]:
 def _numbers(curriculum: Curriculum) -> Iterable[str]:
     """An S2 question's (drug, numbers) must be new: no training question on the drug holds all of its numbers."""
     trained: dict[str, set[frozenset[float]]] = {}
-    for record in (*curriculum.dialogues, *curriculum.preferences):
-        if record.split not in ("dev", "heldout_wordings", "heldout_facts"):
-            trained.setdefault(record.drug, set()).add(numbers_in(record.prompt))
+    taught = [(d.drug, d.prompt) for d in curriculum.dialogues if d.split == "train"]
+    paired = [(p.drug, p.prompt) for p in curriculum.preferences if p.split == "train"]
+    for drug, prompt in (*taught, *paired):
+        trained.setdefault(drug, set()).add(numbers_in(prompt))
     for case in curriculum.cases:
         if case.split == "S2":
             own = _own_numbers(case)
@@ -73,7 +82,9 @@ def _numbers(curriculum: Curriculum) -> Iterable[str]:
 
 def _own_numbers(case: Case) -> frozenset[float]:
     values = [float(case.patient[name]) for name in NUMBER_FIELDS if case.patient.get(name) is not None]
-    return frozenset(round(12 * v, 6) if 0 < v < 2 and v == case.patient.get("age_years") and v % 1 else v for v in values)
+    return frozenset(
+        round(12 * v, 6) if 0 < v < 2 and v == case.patient.get("age_years") and v % 1 else v for v in values
+    )
 
 
 def _names(curriculum: Curriculum) -> Iterable[str]:
@@ -92,7 +103,12 @@ def _facts(curriculum: Curriculum) -> Iterable[str]:
             yield f"a development case on a fact of the exam: {case.fact_id}"
             break
     for case in curriculum.cases:
-        if case.split in ("S0", *RESERVED) and case.gold.verdict != "INSUFFICIENT" and is_dev_fact(case.fact_id) and case.split != "S3":
+        if (
+            case.split in ("S0", *RESERVED)
+            and case.gold.verdict != "INSUFFICIENT"
+            and is_dev_fact(case.fact_id)
+            and case.split != "S3"
+        ):
             yield f"an exam case on a fact of development: {case.split} {case.fact_id}"
             break
     for pair in curriculum.preferences:
@@ -111,7 +127,10 @@ def _questions(curriculum: Curriculum) -> Iterable[str]:
 def thirteen_grams(curriculum: Curriculum) -> list[Overlap]:
     """How many questions of each split share a run of 13 words with training (a report, not a leak)."""
     seen: set[tuple[str, ...]] = set()
-    for text in (*(d.prompt for d in curriculum.dialogues if d.split == "train"), *(d.text for d in curriculum.documents)):
+    for text in (
+        *(d.prompt for d in curriculum.dialogues if d.split == "train"),
+        *(d.text for d in curriculum.documents),
+    ):
         seen.update(_grams(text))
     out = []
     for split in dict.fromkeys(case.split for case in curriculum.cases):

@@ -51,7 +51,11 @@ def number(value: float) -> str:
 
 def article(noun: str) -> str:
     """ "a" or "an" before a noun, by its first letter's sound."""
-    return "an" if noun[0].lower() in "aeio" or noun.startswith(("HLA", "SLCO", "NSAID", "SSRI", "SGLT", "8", "11-", "18-")) else "a"
+    return (
+        "an"
+        if noun[0].lower() in "aeio" or noun.startswith(("HLA", "SLCO", "NSAID", "SSRI", "SGLT", "8", "11-", "18-"))
+        else "a"
+    )
 
 
 def age_words(age_years: float) -> tuple[str, str]:
@@ -96,9 +100,7 @@ def mentions(
     if patient.weight_kg is not None:
         weight = f"{number(patient.weight_kg)} kg"
         after = rng.choice((f"weighing {weight}", f"of {weight}"))
-        out.append(
-            Mention("weight_kg", after, f"weighs {weight}", weight, f"at {weight}", f"the weight is {weight}")
-        )
+        out.append(Mention("weight_kg", after, f"weighs {weight}", weight, f"at {weight}", f"the weight is {weight}"))
     for field, names in _LABORATORY.items():
         value = getattr(patient, field)
         if value is not None:
@@ -157,7 +159,9 @@ def _states(patient: Patient, rng: random.Random) -> list[Mention]:
         time = f"the {_TRIMESTERS[patient.trimester]} trimester"
         chart = rng.choice((f"pregnant, {_TRIMESTERS[patient.trimester]} trimester", f"{time[4:]} of pregnancy"))
         out.append(
-            Mention("pregnant", f"in {time}", f"is in {time} of pregnancy", chart, f"in {time}", f"the patient is in {time}")
+            Mention(
+                "pregnant", f"in {time}", f"is in {time} of pregnancy", chart, f"in {time}", f"the patient is in {time}"
+            )
         )
     elif patient.pregnant:
         when = rng.choice(("in pregnancy", "during pregnancy"))
@@ -166,7 +170,12 @@ def _states(patient: Patient, rng: random.Random) -> list[Mention]:
         when = rng.choice(("during breastfeeding", "while breastfeeding"))
         out.append(
             Mention(
-                "lactating", "who is breastfeeding", "is breastfeeding", "breastfeeding", when, "the patient is breastfeeding"
+                "lactating",
+                "who is breastfeeding",
+                "is breastfeeding",
+                "breastfeeding",
+                when,
+                "the patient is breastfeeding",
             )
         )
     return out

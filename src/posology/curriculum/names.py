@@ -14,25 +14,103 @@ from typing import Literal
 from posology.curriculum.splits import unit
 from posology.seeds import stream
 
-EXAM_NAMES: tuple[str, ...] = tuple(
-    ["abiraterone", "acarbose", "acetazolamide", "alendronate", "alfuzosin", "aliskiren", "ambrisentan", "anidulafungin", "apalutamide", "apremilast", "armodafinil", "atazanavir", "atenolol", "atovaquone", "azilsartan", "aztreonam", "baclofen", "bedaquiline", "benralizumab", "betamethasone", "bethanechol", "bictegravir", "bisoprolol", "budesonide", "bumetanide", "buspirone", "busulfan", "cabotegravir", "cabozantinib", "candesartan", "cariprazine", "carvedilol", "cefixime", "cefoxitin", "cefpodoxime", "ceftaroline", "cenobamate", "cetirizine", "cetuximab", "chlorambucil", "chlorpheniramine", "chlorthalidone", "cladribine", "clemastine", "clindamycin", "clonazepam", "cyproheptadine", "dacarbazine", "daclatasvir", "dalbavancin", "dapagliflozin", "darolutamide", "demeclocycline", "desloratadine", "dexmedetomidine", "dexmethylphenidate", "dextromethorphan", "diazepam", "didanosine", "diflunisal", "diphenhydramine", "disulfiram", "dolutegravir", "doravirine", "doripenem", "doxorubicin", "doxylamine", "droperidol", "duloxetine", "dupilumab", "efavirenz", "eltrombopag", "emtricitabine", "entacapone", "entecavir", "eplerenone", "eprosartan", "eribulin", "ertapenem", "eslicarbazepine", "eszopiclone", "etanercept", "ethionamide", "ethosuximide", "etoposide", "etravirine", "everolimus", "exenatide", "ezetimibe", "famciclovir", "fenofibrate", "fenoprofen", "fidaxomicin", "finerenone", "fingolimod", "flavoxate", "flecainide", "flucytosine", "fludrocortisone", "flumazenil", "fluoxetine", "flurazepam", "flurbiprofen", "flutamide", "fluticasone", "fluvastatin", "fondaparinux", "fosamprenavir", "fosaprepitant", "fosfomycin", "fosinopril", "galantamine", "gefitinib", "gemcitabine", "gilteritinib", "glatiramer", "glecaprevir", "glycopyrrolate", "golimumab", "griseofulvin", "hydrocodone", "hydrocortisone", "hydroxyurea", "hyoscyamine", "ibandronate", "ibrutinib", "iloperidone", "imatinib", "imipenem", "indinavir", "isotretinoin", "isradipine", "istradefylline", "ivabradine", "ivacaftor", "labetalol", "lapatinib", "lasmiditan", "leflunomide", "letrozole", "levodopa", "loperamide", "lubiprostone", "macitentan", "meclizine", "megestrol", "meloxicam", "melphalan", "memantine", "meperidine", "meropenem", "mesna", "metaxalone", "methadone", "methazolamide", "methyldopa", "methylprednisolone", "metoclopramide", "metolazone", "midazolam", "midodrine", "miglitol", "mirtazapine", "misoprostol", "mitoxantrone", "modafinil", "moexipril", "moxifloxacin", "nadolol", "nafcillin", "nalbuphine", "naldemedine", "nefazodone", "nelfinavir", "neomycin", "nevirapine", "nicardipine", "nifedipine", "nitazoxanide", "nortriptyline", "ofatumumab", "ofloxacin", "olaparib", "olmesartan", "olodaterol", "omadacycline", "oritavancin", "orphenadrine", "osimertinib", "oxandrolone", "oxybutynin", "palbociclib", "pantoprazole", "paroxetine", "pazopanib", "pemetrexed", "penicillamine", "phenelzine", "phentermine", "pioglitazone", "piroxicam", "pitavastatin", "plazomicin", "pralidoxime", "praziquantel", "primidone", "propafenone", "propofol", "propranolol", "pyrimethamine", "quetiapine", "rasagiline", "remdesivir", "repaglinide", "reserpine", "ribavirin", "rifaximin", "risankizumab", "ritonavir", "rituximab", "roflumilast", "rosiglitazone", "rufinamide", "ruxolitinib", "saxagliptin", "selegiline", "selexipag", "sevelamer", "silodosin", "siponimod", "sofosbuvir", "solifenacin", "solriamfetol", "sonidegib", "stavudine", "streptomycin", "sucralfate", "sulfasalazine", "sumatriptan", "sunitinib", "suvorexant", "tadalafil", "tafamidis", "tamoxifen", "tamsulosin", "tapentadol", "tedizolid", "tenofovir", "theophylline", "thioridazine", "tiagabine", "tigecycline", "tiotropium", "tipranavir", "tirofiban", "tobramycin", "tolbutamide", "tolterodine", "tolvaptan", "topiramate", "trandolapril", "triamcinolone", "triamterene", "trimipramine", "trospium", "ulipristal", "upadacitinib", "ursodiol", "ustekinumab", "valganciclovir", "valsartan", "vandetanib", "varenicline", "vedolizumab", "vemurafenib", "vinblastine", "vismodegib", "vorapaxar", "vorinostat", "vortioxetine", "zafirlukast", "zaleplon", "zanamivir", "zileuton", "zoledronate", "zolpidem"]
-)  # S4: real, outside the knowledge base, in no corpus
-
+_EXAM = """
+abiraterone acarbose acetazolamide alendronate alfuzosin aliskiren ambrisentan anidulafungin apalutamide
+apremilast armodafinil atazanavir atenolol atovaquone azilsartan aztreonam baclofen bedaquiline benralizumab
+betamethasone bethanechol bictegravir bisoprolol budesonide bumetanide buspirone busulfan cabotegravir
+cabozantinib candesartan cariprazine carvedilol cefixime cefoxitin cefpodoxime ceftaroline cenobamate cetirizine
+cetuximab chlorambucil chlorpheniramine chlorthalidone cladribine clemastine clindamycin clonazepam
+cyproheptadine dacarbazine daclatasvir dalbavancin dapagliflozin darolutamide demeclocycline desloratadine
+dexmedetomidine dexmethylphenidate dextromethorphan diazepam didanosine diflunisal diphenhydramine disulfiram
+dolutegravir doravirine doripenem doxorubicin doxylamine droperidol duloxetine dupilumab efavirenz eltrombopag
+emtricitabine entacapone entecavir eplerenone eprosartan eribulin ertapenem eslicarbazepine eszopiclone
+etanercept ethionamide ethosuximide etoposide etravirine everolimus exenatide ezetimibe famciclovir fenofibrate
+fenoprofen fidaxomicin finerenone fingolimod flavoxate flecainide flucytosine fludrocortisone flumazenil
+fluoxetine flurazepam flurbiprofen flutamide fluticasone fluvastatin fondaparinux fosamprenavir fosaprepitant
+fosfomycin fosinopril galantamine gefitinib gemcitabine gilteritinib glatiramer glecaprevir glycopyrrolate
+golimumab griseofulvin hydrocodone hydrocortisone hydroxyurea hyoscyamine ibandronate ibrutinib iloperidone
+imatinib imipenem indinavir isotretinoin isradipine istradefylline ivabradine ivacaftor labetalol lapatinib
+lasmiditan leflunomide letrozole levodopa loperamide lubiprostone macitentan meclizine megestrol meloxicam
+melphalan memantine meperidine meropenem mesna metaxalone methadone methazolamide methyldopa methylprednisolone
+metoclopramide metolazone midazolam midodrine miglitol mirtazapine misoprostol mitoxantrone modafinil moexipril
+moxifloxacin nadolol nafcillin nalbuphine naldemedine nefazodone nelfinavir neomycin nevirapine nicardipine
+nifedipine nitazoxanide nortriptyline ofatumumab ofloxacin olaparib olmesartan olodaterol omadacycline
+oritavancin orphenadrine osimertinib oxandrolone oxybutynin palbociclib pantoprazole paroxetine pazopanib
+pemetrexed penicillamine phenelzine phentermine pioglitazone piroxicam pitavastatin plazomicin pralidoxime
+praziquantel primidone propafenone propofol propranolol pyrimethamine quetiapine rasagiline remdesivir
+repaglinide reserpine ribavirin rifaximin risankizumab ritonavir rituximab roflumilast rosiglitazone rufinamide
+ruxolitinib saxagliptin selegiline selexipag sevelamer silodosin siponimod sofosbuvir solifenacin solriamfetol
+sonidegib stavudine streptomycin sucralfate sulfasalazine sumatriptan sunitinib suvorexant tadalafil tafamidis
+tamoxifen tamsulosin tapentadol tedizolid tenofovir theophylline thioridazine tiagabine tigecycline tiotropium
+tipranavir tirofiban tobramycin tolbutamide tolterodine tolvaptan topiramate trandolapril triamcinolone
+triamterene trimipramine trospium ulipristal upadacitinib ursodiol ustekinumab valganciclovir valsartan
+vandetanib varenicline vedolizumab vemurafenib vinblastine vismodegib vorapaxar vorinostat vortioxetine
+zafirlukast zaleplon zanamivir zileuton zoledronate zolpidem
+"""
+_TRAINING = """
+abemaciclib acebutolol acitretin adalimumab adefovir albendazole albuterol alirocumab almotriptan alogliptin
+alosetron alprazolam alprostadil amantadine amiloride aminophylline amisulpride amoxapine anagrelide anastrozole
+aprepitant aripiprazole asenapine atomoxetine avanafil axitinib azelastine baricitinib belimumab benazepril
+bendamustine benzonatate benztropine betaxolol bevacizumab bicalutamide bisacodyl bivalirudin bleomycin bosentan
+bosutinib brexpiprazole brimonidine brivaracetam bromocriptine buprenorphine bupropion cabergoline calcitriol
+canagliflozin cangrelor captopril carbidopa carboplatin carisoprodol caspofungin cefaclor cefadroxil cefdinir
+cefepime cefotaxime cefprozil ceftazidime cefuroxime chlordiazepoxide chloroquine chlorpromazine cholestyramine
+cilostazol cimetidine cinacalcet cisplatin clevidipine clobazam clomiphene clomipramine clonidine clorazepate
+clotrimazole clozapine colesevelam crizotinib cyclobenzaprine cyclophosphamide cytarabine dabrafenib
+dalfampridine dalteparin dantrolene dapsone daptomycin darifenacin darunavir dasatinib daunorubicin deferasirox
+deferoxamine delafloxacin denosumab desipramine desmopressin desogestrel desvenlafaxine deutetrabenazine
+dexamethasone dexlansoprazole diclofenac dicloxacillin dicyclomine dimenhydrinate dipyridamole disopyramide
+docetaxel dofetilide donepezil dorzolamide doxazosin doxepin dronedarone drospirenone dulaglutide dutasteride
+edoxaban elagolix eletriptan eluxadoline enalapril encorafenib enzalutamide epoprostenol eravacycline
+erdafitinib ergotamine erlotinib ertugliflozin erythromycin esmolol esomeprazole estradiol ethacrynate
+ethambutol etodolac evolocumab exemestane famotidine febuxostat felbamate felodipine fentanyl fesoterodine
+fexofenadine finasteride flibanserin fludarabine flunisolide fluphenazine formoterol fosphenytoin frovatriptan
+fulvestrant ganciclovir glimepiride glyburide guaifenesin guanfacine haloperidol hydralazine hydromorphone
+hydroxychloroquine hydroxyzine ibutilide idelalisib imipramine indapamide indomethacin infliximab ipratropium
+irbesartan irinotecan isavuconazole isoniazid ivermectin ixabepilone ixekizumab ketamine ketoconazole ketoprofen
+lacosamide lactulose lamivudine lansoprazole lemborexant lenalidomide lenvatinib letermovir leuprolide
+levalbuterol levetiracetam levocetirizine levomilnacipran levothyroxine linaclotide linagliptin liothyronine
+liraglutide lisdexamfetamine lomitapide lopinavir loratadine lorazepam lorlatinib lovastatin loxapine lurasidone
+maraviroc mebendazole medroxyprogesterone mefloquine mepolizumab meprobamate mercaptopurine mesalamine
+methenamine methimazole methocarbamol methylnaltrexone methylphenidate metronidazole mexiletine micafungin
+mifepristone miglustat milnacipran minocycline minoxidil mirabegron mitomycin molindone montelukast mupirocin
+mycophenolate nabumetone naloxegol naltrexone naratriptan natalizumab nateglinide nebivolol neostigmine niacin
+nilotinib nilutamide nimodipine nintedanib niraparib nisoldipine nitisinone nitroprusside nizatidine
+norethindrone nystatin octreotide olanzapine omalizumab opicapone orlistat oseltamivir oxacillin oxaprozin
+oxazepam oxycodone oxymorphone oxytocin paclitaxel paliperidone palonosetron pamidronate pancuronium pentamidine
+pentazocine pentoxifylline perampanel perindopril perphenazine phenobarbital phenylephrine pilocarpine
+pimavanserin pimozide pindolol pirfenidone ponatinib posaconazole pramipexole prazosin pretomanid primaquine
+probenecid procainamide procarbazine prochlorperazine progesterone promethazine propantheline propylthiouracil
+protriptyline prucalopride pseudoephedrine pyrazinamide pyridostigmine quinapril quinidine rabeprazole
+raloxifene raltegravir ramelteon ramipril ranolazine regorafenib ribociclib rifabutin rifampin rifapentine
+rilpivirine riluzole rimegepant riociguat risdiplam risedronate risperidone rivastigmine rizatriptan romidepsin
+ropinirole rucaparib sacubitril safinamide salmeterol saquinavir sarecycline sarilumab secukinumab semaglutide
+sirolimus sorafenib sulfadiazine sulindac tacrolimus tasimelteon tazarotene tegaserod telavancin telmisartan
+temazepam temozolomide terazosin terbinafine terbutaline teriflunomide teriparatide tetrabenazine thalidomide
+thioguanine thiothixene ticarcillin timolol tinidazole tirzepatide tocilizumab tofacitinib tolcapone topotecan
+toremifene torsemide trametinib tranylcypromine trazodone treprostinil triazolam trifluoperazine trihexyphenidyl
+ubrogepant umeclidinium valacyclovir valbenazine vardenafil venetoclax venlafaxine vericiguat vigabatrin
+vilanterol vilazodone vincristine vinorelbine voriconazole zidovudine ziprasidone zolmitriptan zonisamide
+"""
+EXAM_NAMES: tuple[str, ...] = tuple(_EXAM.split())  # S4: real, outside the knowledge base, in no corpus
 TRAINING_NAMES: tuple[str, ...] = tuple(
-    ["abemaciclib", "acebutolol", "acitretin", "adalimumab", "adefovir", "albendazole", "albuterol", "alirocumab", "almotriptan", "alogliptin", "alosetron", "alprazolam", "alprostadil", "amantadine", "amiloride", "aminophylline", "amisulpride", "amoxapine", "anagrelide", "anastrozole", "aprepitant", "aripiprazole", "asenapine", "atomoxetine", "avanafil", "axitinib", "azelastine", "baricitinib", "belimumab", "benazepril", "bendamustine", "benzonatate", "benztropine", "betaxolol", "bevacizumab", "bicalutamide", "bisacodyl", "bivalirudin", "bleomycin", "bosentan", "bosutinib", "brexpiprazole", "brimonidine", "brivaracetam", "bromocriptine", "buprenorphine", "bupropion", "cabergoline", "calcitriol", "canagliflozin", "cangrelor", "captopril", "carbidopa", "carboplatin", "carisoprodol", "caspofungin", "cefaclor", "cefadroxil", "cefdinir", "cefepime", "cefotaxime", "cefprozil", "ceftazidime", "cefuroxime", "chlordiazepoxide", "chloroquine", "chlorpromazine", "cholestyramine", "cilostazol", "cimetidine", "cinacalcet", "cisplatin", "clevidipine", "clobazam", "clomiphene", "clomipramine", "clonidine", "clorazepate", "clotrimazole", "clozapine", "colesevelam", "crizotinib", "cyclobenzaprine", "cyclophosphamide", "cytarabine", "dabrafenib", "dalfampridine", "dalteparin", "dantrolene", "dapsone", "daptomycin", "darifenacin", "darunavir", "dasatinib", "daunorubicin", "deferasirox", "deferoxamine", "delafloxacin", "denosumab", "desipramine", "desmopressin", "desogestrel", "desvenlafaxine", "deutetrabenazine", "dexamethasone", "dexlansoprazole", "diclofenac", "dicloxacillin", "dicyclomine", "dimenhydrinate", "dipyridamole", "disopyramide", "docetaxel", "dofetilide", "donepezil", "dorzolamide", "doxazosin", "doxepin", "dronedarone", "drospirenone", "dulaglutide", "dutasteride", "edoxaban", "elagolix", "eletriptan", "eluxadoline", "enalapril", "encorafenib", "enzalutamide", "epoprostenol", "eravacycline", "erdafitinib", "ergotamine", "erlotinib", "ertugliflozin", "erythromycin", "esmolol", "esomeprazole", "estradiol", "ethacrynate", "ethambutol", "etodolac", "evolocumab", "exemestane", "famotidine", "febuxostat", "felbamate", "felodipine", "fentanyl", "fesoterodine", "fexofenadine", "finasteride", "flibanserin", "fludarabine", "flunisolide", "fluphenazine", "formoterol", "fosphenytoin", "frovatriptan", "fulvestrant", "ganciclovir", "glimepiride", "glyburide", "guaifenesin", "guanfacine", "haloperidol", "hydralazine", "hydromorphone", "hydroxychloroquine", "hydroxyzine", "ibutilide", "idelalisib", "imipramine", "indapamide", "indomethacin", "infliximab", "ipratropium", "irbesartan", "irinotecan", "isavuconazole", "isoniazid", "ivermectin", "ixabepilone", "ixekizumab", "ketamine", "ketoconazole", "ketoprofen", "lacosamide", "lactulose", "lamivudine", "lansoprazole", "lemborexant", "lenalidomide", "lenvatinib", "letermovir", "leuprolide", "levalbuterol", "levetiracetam", "levocetirizine", "levomilnacipran", "levothyroxine", "linaclotide", "linagliptin", "liothyronine", "liraglutide", "lisdexamfetamine", "lomitapide", "lopinavir", "loratadine", "lorazepam", "lorlatinib", "lovastatin", "loxapine", "lurasidone", "maraviroc", "mebendazole", "medroxyprogesterone", "mefloquine", "mepolizumab", "meprobamate", "mercaptopurine", "mesalamine", "methenamine", "methimazole", "methocarbamol", "methylnaltrexone", "methylphenidate", "metronidazole", "mexiletine", "micafungin", "mifepristone", "miglustat", "milnacipran", "minocycline", "minoxidil", "mirabegron", "mitomycin", "molindone", "montelukast", "mupirocin", "mycophenolate", "nabumetone", "naloxegol", "naltrexone", "naratriptan", "natalizumab", "nateglinide", "nebivolol", "neostigmine", "niacin", "nilotinib", "nilutamide", "nimodipine", "nintedanib", "niraparib", "nisoldipine", "nitisinone", "nitroprusside", "nizatidine", "norethindrone", "nystatin", "octreotide", "olanzapine", "omalizumab", "opicapone", "orlistat", "oseltamivir", "oxacillin", "oxaprozin", "oxazepam", "oxycodone", "oxymorphone", "oxytocin", "paclitaxel", "paliperidone", "palonosetron", "pamidronate", "pancuronium", "pentamidine", "pentazocine", "pentoxifylline", "perampanel", "perindopril", "perphenazine", "phenobarbital", "phenylephrine", "pilocarpine", "pimavanserin", "pimozide", "pindolol", "pirfenidone", "ponatinib", "posaconazole", "pramipexole", "prazosin", "pretomanid", "primaquine", "probenecid", "procainamide", "procarbazine", "prochlorperazine", "progesterone", "promethazine", "propantheline", "propylthiouracil", "protriptyline", "prucalopride", "pseudoephedrine", "pyrazinamide", "pyridostigmine", "quinapril", "quinidine", "rabeprazole", "raloxifene", "raltegravir", "ramelteon", "ramipril", "ranolazine", "regorafenib", "ribociclib", "rifabutin", "rifampin", "rifapentine", "rilpivirine", "riluzole", "rimegepant", "riociguat", "risdiplam", "risedronate", "risperidone", "rivastigmine", "rizatriptan", "romidepsin", "ropinirole", "rucaparib", "sacubitril", "safinamide", "salmeterol", "saquinavir", "sarecycline", "sarilumab", "secukinumab", "semaglutide", "sirolimus", "sorafenib", "sulfadiazine", "sulindac", "tacrolimus", "tasimelteon", "tazarotene", "tegaserod", "telavancin", "telmisartan", "temazepam", "temozolomide", "terazosin", "terbinafine", "terbutaline", "teriflunomide", "teriparatide", "tetrabenazine", "thalidomide", "thioguanine", "thiothixene", "ticarcillin", "timolol", "tinidazole", "tirzepatide", "tocilizumab", "tofacitinib", "tolcapone", "topotecan", "toremifene", "torsemide", "trametinib", "tranylcypromine", "trazodone", "treprostinil", "triazolam", "trifluoperazine", "trihexyphenidyl", "ubrogepant", "umeclidinium", "valacyclovir", "valbenazine", "vardenafil", "venetoclax", "venlafaxine", "vericiguat", "vigabatrin", "vilanterol", "vilazodone", "vincristine", "vinorelbine", "voriconazole", "zidovudine", "ziprasidone", "zolmitriptan", "zonisamide"]
+    _TRAINING.split()
 )  # real, outside the knowledge base: abstention is learned on these
 
 # Training's inventions: made-up beginnings before a stem that pharmacists know, so that "-statin" alone proves nothing.
-_SYLLABLES = ["bra", "ce", "dor", "fa", "gli", "hal", "jo", "kel", "lu", "mav", "nor", "ola", "per", "qui", "ros", "sel", "tam", "ur", "val", "wex", "xan", "yor", "zem", "bel", "cid", "dap", "eft", "fen", "gan", "hep", "ivo", "lan", "met", "nab", "oxi", "pra", "ral", "sul", "tor", "var", "zol", "amo", "bis", "cal", "den", "ero", "fil", "gem", "hyd", "ine", "kar", "lev", "mon", "nit"]
-_STEMS = ["statin", "pril", "sartan", "olol", "dipine", "azole", "cillin", "floxacin", "mycin", "cycline", "oxaban", "grel", "gliptin", "gliflozin", "formin", "tidine", "prazole", "setron", "triptan", "azepam", "barbital", "caine", "curium", "dronate", "fenac", "fibrate", "lukast", "mab", "nib", "oxetine", "parin", "profen", "quine", "ridone", "semide", "tecan", "terol", "thiazide", "vir", "zosin", "amide", "dol", "pine", "tant", "xine", "zone"]
+_SYLLABLES = """
+bra ce dor fa gli hal jo kel lu mav nor ola per qui ros sel tam ur val wex xan yor zem bel cid dap eft fen gan hep ivo lan met
+nab oxi pra ral sul tor var zol amo bis cal den ero fil gem hyd ine kar lev mon nit
+"""
+_STEMS = """
+statin pril sartan olol dipine azole cillin floxacin mycin cycline oxaban grel gliptin gliflozin formin tidine prazole setron
+triptan azepam barbital caine curium dronate fenac fibrate lukast mab nib oxetine parin profen quine ridone semide tecan terol
+thiazide vir zosin amide dol pine tant xine zone
+"""
 
 # The exam's: other beginnings, other endings.
-_EXAM_SYLLABLES = (
-    ["ash", "bru", "cly", "dwe", "eki", "fri", "gho", "hux", "ikt", "jav", "klo", "lyr", "moq", "nuv", "opt", "phy", "ruz", "ska", "tyv", "uwe", "vry", "wob", "xil", "yth", "zhu"]
-)
-_EXAM_ENDINGS = (
-    ["ova", "emir", "andol", "uzin", "ixate", "orphen", "elast", "umide", "ytrel", "oquin", "agene", "ithrin", "ubex", "ofol", "estat", "arone", "ovan", "igrel"]
-)
+_EXAM_SYLLABLES = "ash bru cly dwe eki fri gho hux ikt jav klo lyr moq nuv opt phy ruz ska tyv uwe vry wob xil yth zhu"
+_EXAM_ENDINGS = "ova emir andol uzin ixate orphen elast umide ytrel oquin agene ithrin ubex ofol estat arone ovan igrel"
 
 Family = Literal["training", "exam"]
 
@@ -44,12 +122,13 @@ def training_inventions(seed: int, count: int, known: Iterable[str]) -> list[str
     """
     names = sorted(name for name in known if name.isalpha() and len(name) > 5)
     rng = stream(seed, "invented", "training")
+    syllables, stems = _SYLLABLES.split(), _STEMS.split()
 
     def invent() -> str:
         if len(names) > 1 and rng.random() < 0.3:  # halves of known names: the hardest to tell from real ones
             left, right = rng.sample(names, 2)
             return left[: rng.randint(3, len(left) - 2)] + right[-rng.randint(3, len(right) - 2) :]
-        return "".join(rng.sample(_SYLLABLES, rng.choice((1, 1, 2)))) + rng.choice(_STEMS)
+        return "".join(rng.sample(syllables, rng.choice((1, 1, 2)))) + rng.choice(stems)
 
     return _collect(invent, count, known, {*TRAINING_NAMES, *EXAM_NAMES})
 
@@ -57,9 +136,10 @@ def training_inventions(seed: int, count: int, known: Iterable[str]) -> list[str
 def exam_inventions(count: int, known: Iterable[str]) -> list[str]:
     """`count` invented names for S5: the same whatever the run's seed."""
     rng = stream(0, "invented", "exam")
+    syllables, endings = _EXAM_SYLLABLES.split(), _EXAM_ENDINGS.split()
 
     def invent() -> str:
-        return "".join(rng.sample(_EXAM_SYLLABLES, rng.choice((1, 1, 2)))) + rng.choice(_EXAM_ENDINGS)
+        return "".join(rng.sample(syllables, rng.choice((1, 1, 2)))) + rng.choice(endings)
 
     return _collect(invent, count, known, {*TRAINING_NAMES, *EXAM_NAMES})
 

@@ -81,7 +81,7 @@ def draw(target: Target, rng: random.Random, group: Group = "train", *, heavy: b
     draft = _collect(target, rng)
     if draft is None:
         return None
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     if target.by_weight:
         _weigh(target, draft, rng.random() < CAPPED if heavy is None else heavy)
     for name in ("age_years", "egfr", "crcl", "creatinine_mg_dl", "weight_kg"):  # age first: weight follows it
@@ -205,7 +205,9 @@ def _one(condition: Condition, target: Target, draft: Draft, rng: random.Random)
         fields[kind] = condition.field
 
 
-def fill(patient: Patient, missing: Iterable[str], target: Target, rng: random.Random, library: Library) -> Patient | None:
+def fill(
+    patient: Patient, missing: Iterable[str], target: Target, rng: random.Random, library: Library
+) -> Patient | None:
     """The patient with what the judge asked for, at values that decide nothing as far as possible; None: no idea."""
     for name in missing:
         value = _filling(name, patient, target, rng, library)
@@ -215,10 +217,14 @@ def fill(patient: Patient, missing: Iterable[str], target: Target, rng: random.R
     return patient
 
 
-def _filling(name: str, patient: Patient, target: Target, rng: random.Random, library: Library) -> dict[str, Any] | None:
+def _filling(
+    name: str, patient: Patient, target: Target, rng: random.Random, library: Library
+) -> dict[str, Any] | None:
     if name in BENIGN:
         other = {"egfr": patient.crcl, "crcl": patient.egfr}.get(name)
-        bounds = Bounds(*BENIGN[name]) if other is None else Bounds(0.8 * other - 2, 1.2 * other + 2)  # one kidney, two figures
+        bounds = (
+            Bounds(*BENIGN[name]) if other is None else Bounds(0.8 * other - 2, 1.2 * other + 2)
+        )  # one kidney, two figures
         number = draw_number(target.drug, name, bounds, rng, "train")
         return None if number is None else {name: number}
     if name == "age_years":

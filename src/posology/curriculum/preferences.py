@@ -117,7 +117,9 @@ class _Maker:
         self, targets: Sequence[Target], split: PairSplit, group: Group, count: int, rng: random.Random
     ) -> Iterator[Preference]:
         """Pairs on situations where the fact decides; for training, no fact held out of pairs may speak at all."""
-        situations = [s for target in targets for s in self.supply.pools[target] if self._may(s, split, targets[0].fact.id)]
+        situations = [
+            s for target in targets for s in self.supply.pools[target] if self._may(s, split, targets[0].fact.id)
+        ]
         made = 0
         for _ in range(4 * count if situations else 0):
             if made >= count:
@@ -183,7 +185,9 @@ class _Maker:
         dose, chance = script.gold.dose, rng.random()
         if dose is not None and dose.cap_binding and rng.random() < 0.5:
             return "cap_dropped"
-        if script.gold.verdict == "CONTRAINDICATED" and chance < 0.5:  # what makes room for false alarms on the other side
+        if (
+            script.gold.verdict == "CONTRAINDICATED" and chance < 0.5
+        ):  # what makes room for false alarms on the other side
             return rng.choice(("verdict_down", "verdict_down", "needless_abstention"))
         if dose is not None and chance < 0.5:
             return rng.choice(("dose_x10", "dose_div10", "unit_swapped", "day_for_dose"))
@@ -222,7 +226,10 @@ class _Maker:
         rng = stream(self.seed, "pairs", "abstention")
         names, dev_names = unknown_names(self.supply, self.seed, max(60, count // 2))
         everything = [
-            s for target in self.supply.targets for s in self.supply.pools[target] if self._may(s, "train", target.fact.id)
+            s
+            for target in self.supply.targets
+            for s in self.supply.pools[target]
+            if self._may(s, "train", target.fact.id)
         ]
         lacking = [
             item for item in missing_pool(self.supply, rng, max(40, min(count, 600))) if self._may(item[0], "train", "")
@@ -234,7 +241,9 @@ class _Maker:
             if index % 2 and lacking:
                 pair = self._lacking(lacking[index // 2 % len(lacking)], split, group, rng)
             else:
-                pair = self._unknown(rng.choice(everything), rng.choice(dev_names if dev and dev_names else names), split, group, rng)
+                pair = self._unknown(
+                    rng.choice(everything), rng.choice(dev_names if dev and dev_names else names), split, group, rng
+                )
             if pair is not None and self._welcome(pair, split, rng):
                 yield pair
 
@@ -242,10 +251,20 @@ class _Maker:
         asked = replace_drug(source, name)
         question = ask(source.kind, Slots(name, asked.patient), group, rng, classes=self.supply.classes)
         script = self.supply.script(source, asks_dose=asks_dose(question) and source.judgement.dose is not None)
-        wrong = replace(script, drug=name, of=name if script.of else "", sources=(), gold=replace(script.gold, conflict=()))
+        wrong = replace(
+            script, drug=name, of=name if script.of else "", sources=(), gold=replace(script.gold, conflict=())
+        )
         text = self._confident(wrong, NOT_COVERED_DRUG, split, rng)
         return Preference(
-            question.text, NOT_COVERED_DRUG, text, "confident_unknown", "unknown drug", name, (), question.wording, split
+            question.text,
+            NOT_COVERED_DRUG,
+            text,
+            "confident_unknown",
+            "unknown drug",
+            name,
+            (),
+            question.wording,
+            split,
         )
 
     def _lacking(
@@ -254,16 +273,29 @@ class _Maker:
         situation, said = item
         question = self.supply.question(situation, group, rng, extra=said)
         right = self.supply.script(situation)
-        other = [name for name in ASKABLE if name not in right.gold.missing and getattr(situation.patient, name) is None]
+        other = [
+            name for name in ASKABLE if name not in right.gold.missing and getattr(situation.patient, name) is None
+        ]
         if rng.random() < 0.3 and other:
             text, name = needed([rng.choice(other)]), "wrong_missing"
         else:
             pools = [s for s in self.supply.pools[situation.target] if self._may(s, "train", "")]
             if not pools:
                 return None
-            text, name = self._confident(self.supply.script(rng.choice(pools)), right.text(()), split, rng), "confident_missing"
+            text, name = (
+                self._confident(self.supply.script(rng.choice(pools)), right.text(()), split, rng),
+                "confident_missing",
+            )
         return Preference(
-            question.text, right.text(()), text, name, "missing", situation.drug, right.gold.facts, question.wording, split
+            question.text,
+            right.text(()),
+            text,
+            name,
+            "missing",
+            situation.drug,
+            right.gold.facts,
+            question.wording,
+            split,
         )
 
     def _confident(self, script: Script, right: str, split: PairSplit, rng: random.Random) -> str:

@@ -45,7 +45,10 @@ def ask(
     if frame is None or not _fits(frame, patient, said):
         choices = frames_for(kind, group)
         if kind == "interaction" and rng.random() < COMBINED:  # where it fits, name the two drugs alone
-            choices = tuple(choice for choice in choices if choice.slot == "comed" and _fits(choice, patient, said)) or choices
+            choices = (
+                tuple(choice for choice in choices if choice.slot == "comed" and _fits(choice, patient, said))
+                or choices
+            )
         frame = rng.choice(choices)
         while not _fits(frame, patient, said):
             frame = rng.choice(choices)

@@ -40,9 +40,7 @@ class Situation:
 
 def numbers_of(patient: Patient) -> tuple[tuple[str, float], ...]:
     """The patient's numbers as (field, value), in a fixed order."""
-    return tuple(
-        (name, float(value)) for name in NUMBER_FIELDS if (value := getattr(patient, name)) is not None
-    )
+    return tuple((name, float(value)) for name in NUMBER_FIELDS if (value := getattr(patient, name)) is not None)
 
 
 def in_group(drug: str, patient: Patient, group: Group = "train") -> bool:
@@ -56,7 +54,9 @@ class Bench:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._judged: dict[tuple[Patient, str], Judgement] = {}
-        self._demands: dict[tuple[str, str], tuple[str, ...]] = {}  # what the judge asks for beside a target's conditions
+        self._demands: dict[
+            tuple[str, str], tuple[str, ...]
+        ] = {}  # what the judge asks for beside a target's conditions
         self._harmless: dict[str, tuple[str, ...]] = {}
 
     def judge(self, patient: Patient, drug: str) -> Judgement:

@@ -18,7 +18,7 @@ from posology.knowledge.library import Library
 from posology.knowledge.patient import Allergy, Genotype, Patient
 from posology.seeds import stream
 
-POOL = {"number": 14, "weight": 20, "plain": 4}  # situations made of a target
+POOL = {"number": 12, "weight": 18, "plain": 4}  # situations made of a target
 
 
 @dataclass
@@ -36,7 +36,9 @@ class Supply:
     @classmethod
     def make(cls, library: Library, seed: int, facts_limit: int = 0) -> Supply:
         """Pools of the first `facts_limit` facts (0: all), for training's numbers."""
-        chosen = first_facts((f.id for f in library.facts if f.verdict is not None and f.view == "primary"), facts_limit)
+        chosen = first_facts(
+            (f.id for f in library.facts if f.verdict is not None and f.view == "primary"), facts_limit
+        )
         every = [target for target in all_targets(library) if target.fact.id in chosen]
         bench = Bench(library)
         kept = [t for t in every if held_out_members(t.fact, t.drug, (t.comed,), library)]

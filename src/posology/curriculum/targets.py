@@ -46,7 +46,9 @@ class Target:
         if self.comed:
             return "interaction"
         if kinds & {"genotype", "allergy", "lactating"}:
-            return next(name for name in ("genotype", "allergy", "lactating") if name in kinds).replace("lactating", "lactation")
+            return next(name for name in ("genotype", "allergy", "lactating") if name in kinds).replace(
+                "lactating", "lactation"
+            )
         if "pregnant" in kinds:
             return "pregnancy"
         if any(name in ("egfr", "crcl", "creatinine_mg_dl") for c in self.when for name in numeric_fields(c)):
@@ -108,5 +110,3 @@ def held_out_members(fact: Fact, drug: str, comeds: Iterable[str], library: Libr
 def reserved_combination(facts: Iterable[Fact], drug: str, patient: Patient, library: Library) -> bool:
     """Whether any of the facts that speak about this patient rests on a held-out member."""
     return any(held_out_members(fact, drug, patient.comeds, library) for fact in facts)
-
-

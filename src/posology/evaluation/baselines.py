@@ -66,14 +66,21 @@ def opening(answer: str) -> str:
     return "INSUFFICIENT" if first.startswith(("not enough", "not covered")) else ""
 
 
-def nearest_answers(questions: Sequence[str], train: Sequence[Dialogue], block: int = 512) -> list[str]:
-    """The answer to the training question with the highest TF-IDF cosine (the first of equals)."""
+def nearest_answers(questions: Sequence[str], train: Sequence[Dialogue], block: int = 256) -> list[str]:
+    """The answer to the training question with the highest TF-IDF cosine (the first of equals).
+
+    Words in more than a fifth of the training questions are left out, where others remain.
+    """
     vocabulary: dict[str, int] = {}
     train_counts = _counts([dialogue.prompt for dialogue in train], vocabulary, grow=True)
-    weight = np.log((1 + len(train)) / (1 + np.bincount(train_counts.indices, minlength=len(vocabulary)))) + 1
-    known = _unit(train_counts.multiply(weight).tocsr())
-    asked = _unit(_counts(questions, vocabulary, grow=False).multiply(weight).tocsr())
-    transposed = known.T.tocsc()
+    frequency = np.bincount(train_counts.indices, minlength=len(vocabulary))
+    weight = np.log((1 + len(train)) / (1 + frequency)) + 1
+    if (rare := frequency <= len(train) / 5).any():
+        weight = weight * rare
+    known, asked = (
+        _unit(_weighted(counts, weight)) for counts in (train_counts, _counts(questions, vocabulary, grow=False))
+    )
+    transposed = known.T.tocsr()
     out: list[str] = []
     for start in range(0, len(questions), block):
         scores = (asked[start : start + block] @ transposed).toarray()
@@ -93,6 +100,12 @@ def _counts(texts: Sequence[str], vocabulary: dict[str, int], *, grow: bool) -> 
                 columns.append(vocabulary[word])
     shape = (len(texts), len(vocabulary))
     return sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+
+
+def _weighted(counts: sparse.csr_matrix, weight: np.ndarray) -> sparse.csr_matrix:
+    matrix = counts.multiply(weight).tocsr()
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def _unit(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -69,7 +69,17 @@ def by_id(cases: Iterable[Case]) -> dict[str, Case]:
     return {case.case_id: case for case in cases}
 
 
-def select(graded: Sequence[Graded], stage: str, mode: Mode, splits: Iterable[str] = ()) -> list[Graded]:
+Groups = Mapping[tuple[str, str], Sequence[Graded]]  # (stage, mode) -> answers
+
+
+def group(graded: Iterable[Graded]) -> Groups:
+    out: dict[tuple[str, str], list[Graded]] = {}
+    for g in graded:
+        out.setdefault((g.stage, g.mode), []).append(g)
+    return out
+
+
+def select(groups: Groups, stage: str, mode: Mode, splits: Iterable[str] = ()) -> list[Graded]:
     """The answers of a stage in a mode, in the given splits (none given: all)."""
     wanted = frozenset(splits)
-    return [g for g in graded if g.stage == stage and g.mode == mode and (not wanted or g.item.split in wanted)]
+    return [g for g in groups.get((stage, mode), ()) if not wanted or g.item.split in wanted]

@@ -26,6 +26,7 @@ from posology.evaluation.statistics import (
 
 SEEN = ("S1", "S2")
 UNKNOWN = ("S4", "S5", "S6")
+LENGTH_LIMIT = 0.1  # largest |Spearman(score, length)| among answers of equal usefulness
 SPLITS = ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "hand", "dev")
 
 
@@ -211,7 +212,10 @@ def calibration(graded: Sequence[Graded]) -> dict[str, Any]:
 
 
 def score_length(graded: Sequence[Graded]) -> float | Undefined:
-    """Spearman of reward score and length among answers of equal usefulness, averaged by the size of the group."""
+    """Spearman of reward score and length among answers of equal usefulness, averaged by the size of the group.
+
+    Beyond `LENGTH_LIMIT` on either side the reward pays for length.
+    """
     groups: dict[float, list[Graded]] = defaultdict(list)
     for g in graded:
         if g.score is not None:

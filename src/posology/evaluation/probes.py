@@ -26,7 +26,6 @@ from posology.text.calculator import CALC, END_CALC, EQUALS, calculate
 PER_KIND = 200
 TARGET = 0.95  # share of pairs in which the honest answer must win
 INVARIANT = 0.1  # largest mean |difference|, in standard deviations of the honest scores, where nothing was changed
-LENGTH_LIMIT = 0.1  # largest |Spearman(score, length)| among answers of equal usefulness
 
 Rule = Literal["honest wins", "same score"]
 

@@ -97,6 +97,7 @@ class Names:
         return _mentions(self, text, asked)
 
 
+@lru_cache(maxsize=4096)
 def words_of(text: str) -> tuple[str, ...]:
     return tuple(WORD.findall(text.lower()))
 

@@ -12,9 +12,10 @@ from typing import Any
 from posology.curriculum.records import Case, Dialogue
 from posology.evaluation.baselines import UNTRAINED, baseline_answers
 from posology.evaluation.claims import StopsFor
-from posology.evaluation.grading import Graded, by_id, grade_answers, select
-from posology.evaluation.measures import MEASURES, SEEN, SPLITS, extra, headline, measure_all
+from posology.evaluation.grading import Graded, Groups, by_id, grade_answers, group, select
+from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra, headline, measure_all
 from posology.evaluation.reading_text import Names
+from posology.evaluation.scorers import ItemScore
 from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, compare_paired, holm
 from posology.files import atomic_write_json
 
@@ -43,8 +44,8 @@ def build_scorecard(
     learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
     """
     exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
-    graded = grade_answers(exam, rows, names, stops)
-    present = [stage for stage in STAGES if any(g.stage == stage for g in graded)]
+    graded = group(grade_answers(exam, rows, names, stops))
+    present = [stage for stage in STAGES if any(name == stage for name, _ in graded)]
     card: dict[str, Any] = {
         "run": run,
         "seed": seed,
@@ -64,7 +65,7 @@ def write_scorecard(path: Path, card: Mapping[str, Any]) -> None:
     atomic_write_json(path, card)
 
 
-def _stage(graded: Sequence[Graded], stage: str, exam: Mapping[str, Case], draws: int) -> dict[str, Any]:
+def _stage(graded: Groups, stage: str, exam: Mapping[str, Case], draws: int) -> dict[str, Any]:
     greedy, sampled = select(graded, stage, "greedy"), select(graded, stage, "sample")
     items = [g.item for g in greedy]
     by_split = {split: [item for item in items if item.split == split] for split in SPLITS}
@@ -85,14 +86,15 @@ def _cap_binding(exam: Mapping[str, Case], greedy: Sequence[Graded]) -> float | 
 
 def _baselines(
     exam: Mapping[str, Case],
-    graded: Sequence[Graded],
+    graded: Groups,
     names: Names,
     stops: StopsFor | None,
     train: Sequence[Dialogue],
     draws: int,
 ) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for name, answers in baseline_answers(exam, train).items():
+    asked = {key: case for key, case in exam.items() if case.split in (*SEEN, *UNKNOWN)}
+    for name, answers in baseline_answers(asked, train).items():
         rows = [{"case_id": case, "stage": name, "text": text} for case, text in answers.items()]
         out[name] = _baseline(grade_answers(exam, rows, names, stops), draws)
     if untrained := select(graded, UNTRAINED, "greedy"):
@@ -112,7 +114,7 @@ def _baseline(greedy: Sequence[Graded], draws: int) -> dict[str, Any]:
 # Comparisons ----------------------------------------------------------------------------------------------------------
 
 
-def comparisons(graded: Sequence[Graded], stages: Sequence[str], draws: int = BOOTSTRAP) -> list[dict[str, Any]]:
+def comparisons(graded: Groups, stages: Sequence[str], draws: int = BOOTSTRAP) -> list[dict[str, Any]]:
     """Stages on the same items, measure by measure: difference = a - b, p adjusted (Holm) over the whole list."""
     out: list[dict[str, Any]] = []
     tests: list[Paired] = []
@@ -138,7 +140,7 @@ def comparisons(graded: Sequence[Graded], stages: Sequence[str], draws: int = BO
     return out
 
 
-def _paired(graded: Sequence[Graded], a: str, b: str, name: str, draws: int) -> Paired | Undefined:
+def _paired(graded: Groups, a: str, b: str, name: str, draws: int) -> Paired | Undefined:
     mode = "sample" if name == "usefulness" else "greedy"
     first, second = (_values(graded, stage, name, mode) for stage in (a, b))
     shared = sorted(first.keys() & second.keys())
@@ -151,18 +153,22 @@ def _paired(graded: Sequence[Graded], a: str, b: str, name: str, draws: int) -> 
     )
 
 
-def _values(graded: Sequence[Graded], stage: str, name: str, mode: Any) -> dict[str, tuple[float, str]]:
+def _values(graded: Groups, stage: str, name: str, mode: Any) -> dict[str, tuple[float, str]]:
     """case -> (value, fact) of a measure over its headline splits; several samples count as their mean."""
-    measure = MEASURES.get(name)
+    splits = MEASURES[name].splits if name in MEASURES else SEEN
     found: dict[str, tuple[list[float], str]] = {}
-    for g in select(graded, stage, mode, measure.splits if measure else SEEN):
-        if measure is not None:
-            value = measure.of(g.item)
-        else:
-            value = g.item.usefulness if g.item.accurate is not None else None  # type: ignore[assignment]
+    for g in select(graded, stage, mode, splits):
+        value = _value(g.item, name)
         if value is not None:
-            found.setdefault(g.item.case_id, ([], g.item.fact_id))[0].append(float(value))
+            found.setdefault(g.item.case_id, ([], g.item.fact_id))[0].append(value)
     return {case: (sum(values) / len(values), fact) for case, (values, fact) in found.items()}
+
+
+def _value(item: ItemScore, name: str) -> float | None:
+    if name in MEASURES:
+        met = MEASURES[name].of(item)
+        return None if met is None else float(met)
+    return None if item.accurate is None else item.usefulness
 
 
 # What a reader wants first --------------------------------------------------------------------------------------------
@@ -170,7 +176,7 @@ def _values(graded: Sequence[Graded], stage: str, name: str, mode: Any) -> dict[
 
 def misses(greedy: Sequence[Graded], exam: Mapping[str, Case]) -> list[dict[str, Any]]:
     """Wrong answers, worst first: unsafe reassurance, critical dose, missed stop, invented answer, the rest."""
-    wrong = [g for g in greedy if not g.item.right]
+    wrong = [g for g in greedy if not g.item.right and g.item.split != "dev"]
     wrong.sort(key=lambda g: (_severity(g), g.item.split, g.item.case_id))
     return [
         {

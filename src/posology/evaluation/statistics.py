@@ -87,8 +87,8 @@ def cluster_bootstrap(
     sums, counts = _by_cluster(values, facts)
     if len(sums) < 2:
         return Undefined("fewer than two facts")
-    weights = _draws(len(sums), draws)
-    means = (weights @ sums) / (weights @ counts)
+    drawn = _draws(len(sums), draws) @ np.stack([sums, counts], axis=1)
+    means = drawn[:, 0] / drawn[:, 1]
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return float(low), float(high)
@@ -97,7 +97,8 @@ def cluster_bootstrap(
 def _by_cluster(values: Sequence[float], facts: Sequence[str]) -> tuple[Floats, Floats]:
     if len(values) != len(facts):
         raise ValueError(f"{len(values)} values for {len(facts)} facts")
-    _, index = np.unique(np.asarray(facts, dtype=object).astype(str), return_inverse=True)
+    order: dict[str, int] = {}
+    index = [order.setdefault(fact, len(order)) for fact in facts]
     sums: Floats = np.bincount(index, weights=np.asarray(values, dtype=np.float64)).astype(np.float64)
     counts: Floats = np.bincount(index).astype(np.float64)
     return sums, counts

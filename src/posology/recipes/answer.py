@@ -12,7 +12,7 @@ from posology.knowledge.judge import judge
 from posology.knowledge.library import load_library
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import sequence_batch
-from posology.recipes.materials import calculator_hook, open_parent
+from posology.recipes.materials import open_parent
 from posology.recipes.reward import load_ensemble
 from posology.rollout.assistant import Assistant
 from posology.runs import Run
@@ -43,7 +43,7 @@ class Comparison:
 
 def open_assistant(final: Path) -> Assistant:
     """The model of a finished stage, with its calculator."""
-    return Assistant.open(final, calculator_hook)
+    return Assistant.open(final)
 
 
 def judged(question: str) -> str:

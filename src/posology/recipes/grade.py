@@ -15,7 +15,8 @@ from posology.models.llama import language_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.recipes import answer, doctor
-from posology.recipes.materials import calculator_hook, curriculum_of, library_of
+from posology.recipes.materials import curriculum_of, library_of
+from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import Rollout, sample
 from posology.runs import Run
 from posology.seeds import seed_of, stream

@@ -1,4 +1,4 @@
-"""What recipes share: a run's curriculum, its parents, encoded records, and the calculator's hook.
+"""What recipes share: a run's curriculum, its parents and encoded records.
 
 A stage is finished when its `final` folder is whole and was made from the same fingerprint: settings, seed, parents'
 digests, facts and our version. Anything else is made again.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from posology.knowledge.subset import subset
 from posology.models.loading import save_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import Pair
-from posology.rollout.sampler import TokenHook, sample
+from posology.rollout.assistant import calculator_hook
+from posology.rollout.sampler import sample
 from posology.runs import Run, Stage, resolve_parent
-from posology.text.calculator import CalculatorError, calculate
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
 from posology.text.tokenizer import Tokenizer, save_tokenizer
 
@@ -57,7 +58,13 @@ def curriculum_of(config: RunConfig, run: Run) -> Curriculum:
     if run.data_fingerprint() != asked:
         write_curriculum(build_curriculum(config.data, config.seed, library_of(config)), run.data_dir)
         run.mark_data(asked)
-    return read_curriculum(run.data_dir)
+    return _read(run.data_dir.resolve(), asked)
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, _fingerprint: str) -> Curriculum:
+    """Records are frozen: the stages of one process share them."""
+    return read_curriculum(folder)
 
 
 def data_fingerprint(config: RunConfig) -> str:
@@ -120,25 +127,6 @@ def language_model_saver(model: Any, tokenizer: Tokenizer) -> Callable[[Path], N
         save_tokenizer(tokenizer, folder)
 
     return save
-
-
-def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
-    """When the model writes <|equals|>, insert the value of the expression behind the last <|calc|> and the closing mark.
-
-    An expression outside the grammar gets the closing mark alone: the answer then has no value, and is graded so.
-    """
-
-    def hook(row: int, answer: list[int]) -> list[int] | None:
-        if tokenizer.calc not in answer:
-            return [tokenizer.endcalc]
-        start = len(answer) - 1 - answer[::-1].index(tokenizer.calc)
-        try:
-            value = calculate(tokenizer.decode(answer[start + 1 : -1]))
-        except CalculatorError:
-            return [tokenizer.endcalc]
-        return [*tokenizer.encode_text(value), tokenizer.endcalc]
-
-    return hook
 
 
 def sample_answers(

@@ -16,13 +16,13 @@ from posology.objectives.ppo import Gold, PpoObjective
 from posology.recipes.materials import (
     Parent,
     adapter_settings,
-    calculator_hook,
     curriculum_of,
     language_model_saver,
     open_parent,
     stage_fingerprint,
 )
 from posology.recipes.reward import load_ensemble
+from posology.rollout.assistant import calculator_hook
 from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import encode_prompt

@@ -19,6 +19,7 @@ from posology.report.view import (
     Measure,
     Miss,
     Number,
+    Probe,
     RewardView,
     StageMarks,
 )
@@ -32,6 +33,7 @@ GATES = {
     "total_variation": (0.10, True),
     "unreadable": (0.02, True),
 }
+OF_REWARD = {"by_corruption", "probes", "calibration"}  # shown with the reward models, from their own file
 KNOWN = {"run", "seed", "note", "stages", "reward", "baselines", "comparisons", "misses", "best_stage"}
 
 
@@ -43,7 +45,7 @@ def read_card(raw: Mapping[str, Any], file: str, plain: Callable[[object], str])
     return Card(
         file=file,
         stages=tuple(_stage(name, _mapping(stages[name]), file) for name in names),
-        reward=_measures(_nested({k: v for k, v in reward.items() if k != "by_corruption"}), file, "reward"),
+        reward=_measures({name: reward[name] for name in reward if name not in OF_REWARD}, file, "reward"),
         baselines=tuple((plain(name), _baseline(name, _mapping(marks), file)) for name, marks in baselines.items()),
         comparisons=_comparisons(raw.get("comparisons"), file, plain),
         misses=_all_misses(raw, stages, file, plain),
@@ -58,10 +60,33 @@ def read_reward(heldout: Mapping[str, Any], file: str, ensemble: Mapping[str, An
         heldout_wordings=measure("heldout_wordings", heldout.get("heldout_wordings"), file, "heldout_wordings"),
         length_ruler=measure("length_ruler", heldout.get("length_ruler"), file, "length_ruler"),
         by_corruption=_measures(_mapping(heldout.get("by_corruption")), file, "by_corruption"),
+        probes=tuple(_probe(name, _mapping(raw), file) for name, raw in _mapping(heldout.get("probes")).items()),
+        reliability=_reliability(_mapping(heldout.get("calibration")).get("curve")),
+        reliability_source=_ece(_mapping(heldout.get("calibration")).get("ece"), file),
+        file=file,
         correlation=_correlation(ensemble.get("correlation"), ensemble_file),
         reference_answers=_number(ensemble.get("reference_answers"), ensemble_file, "reference_answers"),
         aggregate=str(ensemble.get("aggregate", "")),
     )
+
+
+def _probe(name: str, raw: Mapping[str, Any], file: str) -> Probe:
+    key = f"probes.{name}"
+    gap, limit = _number(raw.get("gap_sd"), file, f"{key}.gap_sd"), _finite(raw.get("limit"))
+    wins = measure(name, raw, file, key) if gap is None else None
+    passed = raw.get("passed")
+    return Probe(name, wins, gap, limit, _finite(raw.get("n")), passed if isinstance(passed, bool) else None)
+
+
+def _reliability(raw: object) -> tuple[tuple[float, float], ...]:
+    rows = [_mapping(row) for row in (raw if isinstance(raw, list) else [])]
+    points = ((_finite(row.get("confidence")), _finite(row.get("accuracy"))) for row in rows)
+    return tuple((x, y) for x, y in points if x is not None and y is not None)
+
+
+def _ece(raw: object, file: str) -> Number | None:
+    found = measure("ece", raw, file, "calibration.ece")
+    return found.number if found else None
 
 
 def measure(name: str, raw: object, file: str, key: str) -> Measure | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -96,8 +97,8 @@ def _plot(axes: Axes, points: Points, line: Line) -> None:
 
 def _reference(axes: Axes, y: float, label: str) -> None:
     """A dashed line across the chart, named at the end and on the side where the curves leave the most room."""
-    ends = [[float(value) - y for value in (line.get_ydata()[0], line.get_ydata()[-1])] for line in axes.get_lines()]
-    near = [min((end[side] for end in ends), key=abs, default=0.0) for side in (0, 1)]
+    curves = [np.asarray(line.get_ydata(), dtype=float) - y for line in axes.get_lines()]
+    near = [min((float(curve[end]) for curve in curves), key=abs, default=0.0) for end in (0, -1)]
     side = 1 if abs(near[1]) >= abs(near[0]) else 0
     above = near[side] <= 0
     with styled():

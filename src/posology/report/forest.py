@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from posology.report.figures import STEPS, WIDTH, Chart, Line, new_axes
 from posology.report.svg import STAND_INS, draw, styled
-from posology.report.text import interval, is_share, percent, stage_name, value_text, words
+from posology.report.text import figure, interval, is_share, percent, stage_name, value_text, words
 from posology.report.view import HEADLINE, Card, Measure, RewardView
 
 
@@ -31,6 +31,31 @@ def corruption_chart(reward: RewardView) -> Chart | None:
     lines = (Line("share ranked right, with its 95 % interval where the file gives one", "reward", "dots"),)
     sources = tuple((m.file, m.key) for m in rows)
     return Chart(title, draw(drawing, "reward-corruption", title, described), lines, note, sources)
+
+
+def reliability_chart(reward: RewardView) -> Chart | None:
+    """Is sigma(margin) the probability of being right?"""
+    points = reward.reliability
+    if not points:
+        return None
+    drawing, (axes,) = new_axes("right, of pairs with that σ(margin)", "σ(margin) of the preferred answer")
+    with styled():
+        axes.plot([0.5, 1], [0.5, 1], color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs, ys, color=STAND_INS["reward"], linewidth=1.4, marker="o", markersize=5, markeredgewidth=0)
+    axes.set_xlim(0.49, 1.01)
+    axes.set_ylim(min(0.45, *ys) - 0.03, 1.03)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    title = "reward model: reliability"
+    described = "; ".join(f"σ {percent(x)}, right {percent(y)}" for x, y in points)
+    note = "Dashed: as often right as it claims. Below it the ensemble is too sure of itself."
+    if error := reward.reliability_source:
+        note += f" Expected calibration error {figure(error.value)}."
+    lines = (Line("held-out pairs, facts unseen in pairs", "reward", "dots"),)
+    sources = ((reward.file, "calibration.curve"), (reward.file, "calibration.ece"))
+    return Chart(title, draw(drawing, "reward-reliability", title, described), lines, note, sources)
 
 
 def measure_charts(card: Card) -> tuple[Chart, ...]:

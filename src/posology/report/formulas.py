@@ -45,6 +45,8 @@ def _math(spoken: str, *lines: Markup) -> Markup:
     return Markup('<div role="math" aria-label="{}">').format(spoken) + shown + Markup("</div>")
 
 
+_GIVEN = _row("question ,", _sub("x", "< t"), ")")
+
 FORMULAS = {
     "pretrain": _math(
         "loss = minus the mean over all tokens of log p of a token given what came before",
@@ -52,16 +54,7 @@ FORMULAS = {
     ),
     "sft": _math(
         "loss = minus the mean over the answer's tokens of log p of a token given the question and what came before",
-        _row(
-            "L = −",
-            _over("1", "| A |"),
-            _sum("t ∈ A"),
-            "log p (",
-            _sub("x", "t"),
-            "∣ question ,",
-            _sub("x", "< t"),
-            ")",
-        ),  # fmt: skip
+        _row("L = −", _over("1", "| A |"), _sum("t ∈ A"), _row("log p (", _sub("x", "t"), "∣"), _GIVEN),
     ),
     "reward": _math(
         "loss = minus log sigma of the chosen answer's score minus the rejected answer's",

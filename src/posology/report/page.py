@@ -21,6 +21,10 @@ from posology.report.view import ANSWERING, RunView
 from posology.runs import Run
 
 TEMPLATES = Path(__file__).with_name("templates")
+FILTERS = (
+    "percent", "decimal", "signed", "figure", "count", "clock", "words", "interval", "value_text", "gate_text",
+    "gate_limit", "gate_words", "p_value", "stage_name", "word_diff", "plural",
+)  # fmt: skip
 LARGEST = 2 * 1024 * 1024  # bytes of the finished page
 
 
@@ -58,6 +62,7 @@ def render(view: RunView) -> str:
         curves=figures.curves,
         measure_charts=forest.measure_charts(view.card) if view.card else (),
         corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
+        reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
         glossary=glossary,
         measures_of=splits.measures_of,
         main_of=splits.main_of,
@@ -74,7 +79,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "decimal", "signed", "figure", "count", "clock", "words", "interval", "value_text", "gate_text", "gate_limit", "gate_words",
-                 "p_value", "stage_name", "word_diff", "plural"):  # fmt: skip
+    for name in FILTERS:
         environment.filters[name] = getattr(text, name)
     return environment

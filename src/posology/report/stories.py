@@ -192,9 +192,10 @@ def _ppo(view: RunView, stage: StageView) -> tuple[Sign, ...]:
 
 
 def _dpo(view: RunView, stage: StageView) -> tuple[Sign, ...]:
+    first, last = stage.train.first("preference"), stage.heldout.last("preference/heldout_facts")
     return (
-        Sign("first preference term", f"ln 2 = {LN2:.4f}: policy = reference", shown(stage.train.first("preference"), lambda v: decimal(v, 4))),
-        Sign("held-out preference term at the end", f"below {LN2:.3f}", shown(stage.heldout.last("preference/heldout_facts"))),
+        Sign("first preference term", f"ln 2 = {LN2:.4f}: policy = reference", shown(first, lambda v: decimal(v, 4))),
+        Sign("held-out preference term at the end", f"below {LN2:.3f}", shown(last)),
         Sign("held-out pairs told apart", "rising", shown(stage.heldout.last("accuracy/heldout_facts"), percent)),
         Sign("log-probability of chosen answers, held-out", "not below −0.5 nats",
              shown(stage.heldout.last("chosen_shift/heldout_facts"), signed)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from posology.report.text import count, gate_text, interval, percent, plural, stage_name, value_text
+from posology.report.text import count, gate_text, interval, listed, percent, plural, stage_name, value_text
 from posology.report.view import HEADLINE, Gate, Measure, Miss, Number, RunView, StageMarks
 
 NOT_FOR_CARE = "Not for care of patients: no clinician has reviewed these facts or answers."
@@ -123,7 +123,7 @@ def _of_marks(marks: StageMarks) -> Iterator[Finding]:
     for gate, names in gates(marks):
         if gate.passed is False:
             do = "does" if len(names) == 1 else "do"
-            yield Finding(RANK["gate"], f"{' and '.join(names)} {do} not count: {gate_text(gate)}", gate.value)
+            yield Finding(RANK["gate"], f"{listed(names)} {do} not count: {gate_text(gate)}", gate.value)
     for measure in marks.headline:
         if measure.verdict == "NOT DEMONSTRATED":
             yield Finding(RANK["open"], f"{_short_of(measure)}: not demonstrated", measure.number)
@@ -138,7 +138,11 @@ def _short_of(measure: Measure) -> str:
 def _of_run(view: RunView) -> Iterator[Finding]:
     for name, stage in view.stages.items():
         if stage.forced:
-            yield Finding(RANK["check"], f"{name} was started with --force although the reward model failed its gate")
+            yield Finding(
+                RANK["check"], f"{stage_name(name)} was started with --force although the reward model failed its gate"
+            )
+        if reason := stage.text("stopped"):
+            yield Finding(RANK["check"], f"{stage_name(name)} stopped early: {reason}")
     red = [check for check in view.checks or () if not check.passed]
     if red:
         yield Finding(RANK["check"], f"{plural(len(red), 'check')} of the sanity list red: {red[0].name}")

@@ -211,6 +211,18 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """One way to hack a reward: how often the honest answer wins, or by how much two equal answers differ."""
+
+    name: str
+    wins: Measure | None
+    gap: Number | None  # sd of the honest answers' scores
+    limit: float | None
+    n: float | None
+    passed: bool | None
+
+
+@dataclass(frozen=True)
 class RewardView:
     """What the reward ensemble showed on pairs that it did not learn from."""
 
@@ -218,6 +230,10 @@ class RewardView:
     heldout_wordings: Measure | None
     length_ruler: Measure | None
     by_corruption: tuple[Measure, ...]
+    probes: tuple[Probe, ...]
+    reliability: tuple[tuple[float, float], ...]  # sigma(margin), share that was right
+    reliability_source: Number | None  # the expected calibration error
+    file: str
     correlation: tuple[Number, ...]  # between two members each, on the reference answers
     reference_answers: Number | None
     aggregate: str
