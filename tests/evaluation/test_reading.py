@@ -175,6 +175,7 @@ def test_any_text_is_read_the_same_twice(text: str) -> None:
     assert reading == read(text)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["Metformin", "is", "not", "contraindicated", ".", "Avoid", "acceptable", "if", "5 mg"]))
 )

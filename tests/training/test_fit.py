@@ -13,7 +13,7 @@ import torch
 
 from posology.config import FitConfig
 from posology.errors import Interrupted, UserError
-from posology.files import verify_manifest
+from posology.files import atomic_write_json, read_json, verify_manifest, write_manifest
 from posology.runs import Stage
 from posology.training import fit as fit_module
 from posology.training.fit import FitResult, fit
@@ -334,6 +334,20 @@ def test_fixed_prompts_are_answered_with_each_evaluation(tmp_path: Path) -> None
     )  # fmt: skip
     assert [row["step"] for row in stage.read_samples()] == [0, 4, 8]
     assert "450 mg·[2J every 12 h" in stream.getvalue() and "\x1b" not in stream.getvalue()
+
+
+def test_the_clock_counts_all_sittings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = toy_stage(tmp_path)
+    killing(monkeypatch, 6)
+    with pytest.raises(Killed):
+        train(Regression(), stage)
+    monkeypatch.undo()
+    path = stage.checkpoints / "step-000004"
+    atomic_write_json(path / "state.json", {**read_json(path / "state.json"), "seconds": 1000.0})
+    write_manifest(path)
+    result = train(Regression(), toy_stage(tmp_path))
+    assert 1000 < result.seconds < 1060 and stage.read_metrics()[-1]["time_s"] > 1000
+    assert any("planned 1000 s" in check["detail"] for check in read_json(stage.health_path)["checks"])
 
 
 def test_two_processes_do_not_work_on_one_stage(tmp_path: Path) -> None:

@@ -26,14 +26,15 @@ METRICS = {
 
 
 class RewardObjective:
-    """Train one reward model. `heldout` maps a name ("heldout_facts" ...) to pairs; accuracies are logged by name."""
+    """Train one reward model. `heldout` maps a name ("heldout_facts" ...) to pairs; accuracies are logged by name.
+    `fresh`: the head is still zero, so the first loss must be ln 2."""
 
     stride = 1
 
     def __init__(
         self, name: str, model: ScalarModel, train: Sequence[Pair], heldout: Mapping[str, Sequence[Pair]], *,
         pairs: int, seed: int, pad: int, precision: Precision, centering_weight: float = 0.0, bootstrap: bool = False,
-        micro_batches: int = 1,
+        micro_batches: int = 1, fresh: bool = True,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}

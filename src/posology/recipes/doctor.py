@@ -139,9 +139,11 @@ def _starts(run: Run) -> Iterator[Check]:
     if (rows := _rows(run.stage("pretrain"), "train")) and tokenizer.final.is_dir():
         expected = math.log(tokenizer.manifest()["vocabulary"])
         yield _near("pretraining starts near ln V", rows[0]["loss"], expected, 0.1 * expected)
-    for number, member in enumerate(run.stage("reward").members()):
+    stage = run.stage("reward")
+    fresh = [stage.shared()] if stage.shared().metrics_path.is_file() else stage.members()
+    for member in fresh:
         if rows := _rows(member, "train"):
-            yield _near(f"reward model {number + 1} starts at ln 2", rows[0]["loss"], math.log(2), 1e-3)
+            yield _near(f"{member.name} starts at ln 2", rows[0]["loss"], math.log(2), 1e-3)
     if rows := _rows(run.stage("dpo"), "train"):
         yield _near("DPO's preference term starts at ln 2", rows[0]["preference"], math.log(2), 1e-3)
 

@@ -26,7 +26,7 @@ BINS = 10  # of the reliability curve
 
 
 def figures(
-    ensemble: Ensemble, tokenizer: Tokenizer, curriculum: Curriculum, library: Library, seed: int
+    ensemble: Ensemble, tokenizer: Tokenizer, curriculum: Curriculum, library: Library, seed: int, probes_a_kind: int
 ) -> dict[str, Any]:  # fmt: skip
     """Plain JSON: "heldout_facts" (the headline), "heldout_wordings", "length_ruler", "by_corruption", "probes" ..."""
     splits = {

@@ -111,7 +111,7 @@ def _reference(axes: Axes, y: float, label: str) -> None:
 def _limits(axes: Axes, *values: float, floor: float | None = None, top: float | None = None) -> None:
     """Room for the lines, the reference values, and their labels."""
     low, high = axes.dataLim.y0, axes.dataLim.y1
-    low, high = min([low, *values]), max([high, *values])
+    low, high = min([low, *values]) if floor is None else floor, max([high, *values])
     room = (high - low or 1) * 0.12
     axes.set_ylim(floor if floor is not None else low - room, high + room if top is None else top)
 
@@ -134,6 +134,17 @@ def smooth(points: Points, width: int) -> list[tuple[float, float]]:
     return means
 
 
+def _training(axes: Axes, points: Points, tone: str) -> tuple[Line, ...]:
+    """Every step's value, faint, under the mean of its neighbours; the values alone where they are few."""
+    width = _width(points)
+    lines = (Line("training, each step", tone, "faint"), Line(f"training, mean of {width} steps", tone))
+    if width == 1:
+        lines = (Line("training, each step", tone),)
+    for line in lines:
+        _plot(axes, points if line is lines[0] else smooth(points, width), line)
+    return lines
+
+
 def _width(points: Points) -> int:
     return max(1, len(points) // 25) | 1
 
@@ -153,14 +164,9 @@ def loss_chart(view: RunView, stage: StageView) -> Chart | None:
     train, heldout = stage.train.series("loss"), stage.heldout.series("loss")
     if not train:
         return None
-    width = _width(train)
-    lines = (
-        Line("training, each step", stage.name, "faint"), Line(f"training, mean of {width} steps", stage.name),
-        Line("held-out", "ink", "dots"),
-    )  # fmt: skip
     drawing, (axes,) = new_axes("loss, nats a token", "optimiser step")
-    for points, line in zip((train, smooth(train, width), heldout), lines, strict=True):
-        _plot(axes, points, line)
+    lines = (*_training(axes, train, stage.name), Line("held-out", "ink", "dots"))
+    _plot(axes, heldout, lines[-1])
     references = []
     sources = [*_keys(stage.train, "loss"), *_keys(stage.heldout, "loss")]
     if vocabulary := view.vocabulary:
@@ -232,14 +238,9 @@ def preference_chart(stage: StageView) -> Chart | None:
     if not train:
         return None
     heldout = stage.heldout.series("preference/heldout_facts")
-    width = _width(train)
-    lines = (
-        Line("training, each step", "dpo", "faint"), Line(f"training, mean of {width} steps", "dpo"),
-        Line("held-out, facts unseen in pairs", "ink", "dots"),
-    )  # fmt: skip
     drawing, (axes,) = new_axes("preference term, nats a pair", "optimiser step")
-    for points, line in zip((train, smooth(train, width), heldout), lines, strict=True):
-        _plot(axes, points, line)
+    lines = (*_training(axes, train, "dpo"), Line("held-out, facts unseen in pairs", "ink", "dots"))
+    _plot(axes, heldout, lines[-1])
     _reference(axes, math.log(2), f"ln 2 = {math.log(2):.3f}: policy = reference")
     _limits(axes, math.log(2), floor=0)
     title = "dpo: preference term"
