@@ -121,10 +121,7 @@ class RewardConfig(StageConfig):
     members: int = Field(3, ge=1, le=9)
     pairs: int = Field(32, ge=1, description="pairs an optimiser step")
     bootstrap: bool = True
-    shared_steps: int = Field(0, ge=0, description="steps that the members train together before each goes its own way")
-    extra_layers: int = Field(
-        1, ge=0, le=4, description="decoder layers added on top of the parent's, identity at the start"
-    )
+    likelihood: bool = Field(True, description="the head also reads the trunk's mean and largest -log p of the answer")
     centering: float = Field(0.0, ge=0, description="lambda of lambda * (r_chosen + r_rejected)^2")
     aggregate: Literal["mean", "min", "mean_minus_std"] = "mean_minus_std"
     std_weight: float = Field(0.5, ge=0, description="lambda of mean - lambda * std")

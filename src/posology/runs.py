@@ -7,7 +7,7 @@ runs/<name>/                     config.yaml  manifest.json  data/  answers.json
     health.json                  the loop's own checks
     checkpoints/step-000200/     to go on from
     final/                       the result; each file's hash is in its sha256.json
-    shared/ member-0/ ...        reward only: the members' common start and each one's training, laid out like a stage
+    member-0/ ...                reward only: the files of one member's training, laid out like a stage
 """
 
 from __future__ import annotations
@@ -80,10 +80,6 @@ class Stage:
     def member(self, number: int) -> Stage:
         """The folder in which reward model `number` is trained."""
         return Stage(self.path / f"member-{number}", f"{self.name}/member-{number}")
-
-    def shared(self) -> Stage:
-        """The folder of the steps that all reward models train together."""
-        return Stage(self.path / "shared", f"{self.name}/shared")
 
     def members(self) -> list[Stage]:
         """The reward models that have a folder, in order."""

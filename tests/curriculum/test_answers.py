@@ -31,7 +31,9 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("drug", "patient", "asks", "expected"), CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)])
+@pytest.mark.parametrize(
+    ("drug", "patient", "asks", "expected"), CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)]
+)
 def test_complete_answers(drug: str, patient: Patient, asks: bool, expected: str, library: Library) -> None:
     assert script_of(judge(patient, drug, library), patient, library, asks_dose=asks).text() == expected
 
@@ -41,7 +43,10 @@ def test_elements_are_optional_and_keep_their_order(library: Library) -> None:
     script = script_of(judge(patient, "metformin", library), patient, library)
     assert script.applicable == ("deciding", "mechanism", "instead", "monitor")
     assert script.text(()) == "Metformin is contraindicated."
-    assert script.text({"monitor", "deciding"}) == "Metformin is contraindicated. The eGFR of 28 is below 30. Monitor kidney function."
+    assert (
+        script.text({"monitor", "deciding"})
+        == "Metformin is contraindicated. The eGFR of 28 is below 30. Monitor kidney function."
+    )
 
 
 def test_a_question_for_the_dose_gets_it_even_from_a_terse_expert(library: Library) -> None:
@@ -56,7 +61,9 @@ def test_conflicts_are_always_told(library: Library) -> None:
     patient = Patient(crcl=40)
     script = script_of(judge(patient, "nitrofurantoin", library), patient, library)
     assert "CONTRAINDICATED" in script.gold.conflict and len(script.gold.conflict) == 2
-    assert script.text(()).startswith("Nitrofurantoin is contraindicated. Sources differ: FDA label says contraindicated, ")
+    assert script.text(()).startswith(
+        "Nitrofurantoin is contraindicated. Sources differ: FDA label says contraindicated, "
+    )
 
 
 def test_two_of_three_are_all_told(library: Library) -> None:
@@ -69,12 +76,17 @@ def test_steps_are_worked_out_one_by_one(library: Library) -> None:
     patient = Patient(weight_kg=120, indication="acetaminophen overdose")
     script = script_of(judge(patient, "acetylcysteine", library), patient, library)
     assert script.gold.dose is not None and script.gold.dose.cap_binding
-    assert render(script.text(())).endswith("min(120, 100) × 150 = 15000 mg, then min(120, 100) × 50 = 5000 mg, then min(120, 100) × 100 = 10000 mg.")
+    assert render(script.text(())).endswith(
+        "min(120, 100) × 150 = 15000 mg, then min(120, 100) × 50 = 5000 mg, then min(120, 100) × 100 = 10000 mg."
+    )
 
 
 def test_an_unknown_result_is_asked_for(library: Library) -> None:
     patient = Patient(genotypes=(Genotype("CYP2D6"),))
-    assert script_of(judge(patient, "codeine", library), patient, library).text() == "Not enough information: the CYP2D6 result is needed."
+    assert (
+        script_of(judge(patient, "codeine", library), patient, library).text()
+        == "Not enough information: the CYP2D6 result is needed."
+    )
 
 
 def test_an_adjusted_co_medication_is_named(library: Library) -> None:

@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posology.curriculum.names import EXAM_NAMES, TRAINING_NAMES, exam_inventions, training_inventions, typo
 from posology.curriculum.dialogues import known_words
+from posology.curriculum.names import EXAM_NAMES, TRAINING_NAMES, exam_inventions, training_inventions, typo
 from posology.curriculum.supply import Supply
 from posology.knowledge.library import FOLDER, Library
 

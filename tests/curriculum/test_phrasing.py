@@ -10,7 +10,19 @@ from posology.curriculum.build import Curriculum
 from posology.curriculum.phrasing import FRAMES, STRUCTURES, frames_for
 from posology.knowledge.library import Library
 
-KINDS = ("renal", "interaction", "condition", "pregnancy", "lactation", "allergy", "genotype", "hepatic", "age", "dose", "indication")
+KINDS = (
+    "renal",
+    "interaction",
+    "condition",
+    "pregnancy",
+    "lactation",
+    "allergy",
+    "genotype",
+    "hepatic",
+    "age",
+    "dose",
+    "indication",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,7 +24,11 @@ def test_a_question_says_everything_and_names_its_wording(frame) -> None:  # typ
     for seed in range(8):
         question = ask("renal", Slots("ibuprofen", patient), frame.group, random.Random(seed), frame=frame)
         assert question.wording.split("|")[0] == frame.name
-        for said in ("ibuprofen", "warfarin", *(("62", "28", "81", "CYP2D6", "penicillin", "gout") if patient is FULL else ())):
+        for said in (
+            "ibuprofen",
+            "warfarin",
+            *(("62", "28", "81", "CYP2D6", "penicillin", "gout") if patient is FULL else ()),
+        ):
             assert said.lower() in question.text.lower(), question.text
         assert "{" not in question.text and "  " not in question.text
 
@@ -37,7 +41,8 @@ def test_a_frame_that_does_not_fit_gives_way_to_one_that_does() -> None:
 
 def test_the_same_stream_gives_twins_that_differ_in_one_number() -> None:
     texts = [
-        ask("renal", Slots("metformin", Patient(egfr=egfr, age_years=50)), "exam", random.Random(7)).text for egfr in (29, 31)
+        ask("renal", Slots("metformin", Patient(egfr=egfr, age_years=50)), "exam", random.Random(7)).text
+        for egfr in (29, 31)
     ]
     assert texts[0] != texts[1] and texts[0].replace("29", "31") == texts[1]
 
@@ -64,7 +69,14 @@ def test_the_noun_tells_age_and_sex(patient: Patient, expected: set[str]) -> Non
 
 
 def test_articles_and_months() -> None:
-    assert [article(word) for word in ("eGFR", "NSAID", "urea", "ACE inhibitor", "CYP2D6", "statin")] == ["an", "an", "a", "an", "a", "a"]
+    assert [article(word) for word in ("eGFR", "NSAID", "urea", "ACE inhibitor", "CYP2D6", "statin")] == [
+        "an",
+        "an",
+        "a",
+        "an",
+        "a",
+        "a",
+    ]
     assert age_words(1.5) == ("18", "month") and age_words(1.0) == ("1", "year") and age_words(40.0) == ("40", "year")
 
 

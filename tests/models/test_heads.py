@@ -102,13 +102,32 @@ def test_saved_and_loaded_gives_the_same_scores(tiny: Any, tmp_path: Path, lora:
     assert AutoModel.from_pretrained(tmp_path / "trunk").config.hidden_size == 32
 
 
-def test_new_layers_on_top_start_as_the_identity(tiny: Any, tmp_path: Path) -> None:
-    shallow = with_head(from_language_model(tiny()))
-    deep = with_head(from_language_model(tiny(), extra_layers=1))
-    batch = padded(ROWS, "right")
-    torch.testing.assert_close(deep(*batch), shallow(*batch))
-    save_scalar_model(deep, tmp_path)
-    torch.testing.assert_close(load_scalar_model(tmp_path)(*batch), deep(*batch))
+def test_likelihood_reads_mean_and_largest_surprise_of_own_tokens(tiny: Any, tmp_path: Path) -> None:
+    """Worked out again from the language model's own logits, one token at a time."""
+    lm = tiny().eval()
+    model = from_language_model(lm, likelihood=True).eval()
+    ids, mask = padded(ROWS, "right")
+    own = torch.zeros_like(mask)
+    own[0, 5:7], own[1, 4], own[2, [8, 10]] = True, True, True  # row 2: token 9 was inserted by the calculator
+    assert model(ids, mask, scored_BT=own).tolist() == [0.0, 0.0, 0.0]
+    with torch.no_grad():
+        model.head.weight[0, -2], model.head.weight[0, -1] = 1.0, 10.0
+        scores = model(ids, mask, scored_BT=own)
+        logp = torch.log_softmax(lm(ids).logits, -1)
+        for row in range(3):
+            places = own[row].nonzero().flatten().tolist()
+            surprise = [-float(logp[row, t - 1, ids[row, t]]) for t in places]
+            expected = -5 * sum(surprise) / len(surprise) - 10 * max(surprise)
+            assert float(scores[row]) == pytest.approx(expected, rel=1e-4)
+    save_scalar_model(model, tmp_path)
+    torch.testing.assert_close(load_scalar_model(tmp_path)(ids, mask, scored_BT=own), scores)
+
+
+def test_likelihood_needs_tied_embeddings(tiny: Any) -> None:
+    lm = tiny()
+    lm.config.tie_word_embeddings = False
+    with pytest.raises(UserError, match="not tied"):
+        from_language_model(lm, likelihood=True)
 
 
 def test_damaged_folders_are_one_line_errors(tiny: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel
 
 from posology.config import LoraConfig, UserError
@@ -24,12 +25,20 @@ class ScalarModel(nn.Module):
     """A trunk and a linear head, fp32 and zero at the start, so that a first Bradley-Terry loss is exactly ln 2.
 
     The bias is for critics: a Bradley-Terry loss has zero gradient on it, so a reward model's stays 0.
+
+    With `likelihood` the head also reads how surprised the trunk is by the answer's own tokens: their mean and their
+    largest -log p, by the trunk's own (tied) embedding. A two-layer model has used up its depth when it knows the
+    answer; comparing that with the answer that stands there is what these two numbers do for it (docs/LOG.md).
     """
 
-    def __init__(self, trunk: Any) -> None:
+    def __init__(self, trunk: Any, *, likelihood: bool = False) -> None:
         super().__init__()
+        if likelihood and not trunk.config.tie_word_embeddings:
+            hint = "set reward.likelihood=false"
+            raise UserError("reward.likelihood reads the tied embedding as output head; this model's are not tied", hint)
         self.trunk = trunk
-        self.head = nn.Linear(int(trunk.config.hidden_size), 1, dtype=torch.float32)
+        self.likelihood = likelihood
+        self.head = nn.Linear(int(trunk.config.hidden_size) + 2 * likelihood, 1, dtype=torch.float32)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -40,12 +49,37 @@ class ScalarModel(nn.Module):
         hidden_BTD = hidden_states(self.trunk, ids_BT, positions_BT, segments_BT)
         return self._head(hidden_BTD) * mask_BT
 
-    def forward(self, ids_BT: Tensor, mask_BT: Tensor, positions_BT: Tensor | None = None) -> Tensor:
-        """(B,) of fp32: the head at each row's last real token, found by `mask_BT`; padding on either side."""
+    def forward(
+        self, ids_BT: Tensor, mask_BT: Tensor, positions_BT: Tensor | None = None, scored_BT: Tensor | None = None
+    ) -> Tensor:
+        """(B,) of fp32: the head at each row's last real token, found by `mask_BT`; padding on either side.
+
+        `scored_BT` marks the answer's own tokens; only a model with `likelihood` reads it, and needs it.
+        """
         counted_BT, segments_BT = mask_layout(mask_BT)
         positions_BT = counted_BT if positions_BT is None else positions_BT
         last_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device) == last_real(mask_BT)[:, None]
-        return self._head(hidden_at(self.trunk, ids_BT, positions_BT, segments_BT, last_BT))
+        if not self.likelihood:
+            return self._head(hidden_at(self.trunk, ids_BT, positions_BT, segments_BT, last_BT))
+        assert scored_BT is not None, "a reward model with likelihood must be told which tokens are the answer's own"
+        before_BT = F.pad(scored_BT[:, 1:], (0, 1))
+        read_BT = last_BT | before_BT
+        hidden_ND = hidden_at(self.trunk, ids_BT, positions_BT, segments_BT, read_BT)
+        return self._head(
+            torch.cat(
+                [hidden_ND[last_BT[read_BT]].float(), self._surprise(hidden_ND[before_BT[read_BT]], ids_BT, scored_BT)], 1
+            )
+        )
+
+    def _surprise(self, hidden_ND: Tensor, ids_BT: Tensor, scored_BT: Tensor) -> Tensor:
+        """(B, 2): -5 * mean and -1 * largest -log p of each row's scored tokens: of like size, higher is likelier."""
+        row_N, place_N = scored_BT.nonzero(as_tuple=True)
+        logits_NV = F.linear(hidden_ND, self.trunk.get_input_embeddings().weight.to(hidden_ND.dtype)).float()
+        nll_N = F.cross_entropy(logits_NV, ids_BT[row_N, place_N], reduction="none")
+        zero_B = nll_N.new_zeros(ids_BT.shape[0])
+        mean_B = zero_B.index_add(0, row_N, nll_N) / scored_BT.sum(1).clamp_min(1)
+        most_B = zero_B.scatter_reduce(0, row_N, nll_N, "amax")
+        return torch.stack([-5 * mean_B, -most_B], 1)
 
     def _head(self, hidden: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
@@ -64,33 +98,14 @@ def last_real(mask_BT: Tensor) -> Tensor:
 
 
 def from_language_model(
-    model: Any, lora: LoraConfig | None = None, *, seed: int = 0, extra_layers: int = 0
+    model: Any, lora: LoraConfig | None = None, *, seed: int = 0, likelihood: bool = False
 ) -> ScalarModel:
-    """A ScalarModel on a copy of a language model's trunk (adapters merged), with fresh adapters where asked.
-
-    `extra_layers` new ones on top start as the identity. A shallow language model has used up its depth when it knows
-    the answer; comparing that with the answer that stands there takes another layer.
-    """
+    """A ScalarModel on a copy of a language model's trunk (adapters merged), with fresh adapters where asked."""
     if is_lora(model):
         model = merge(copy.deepcopy(model))
     trunk = copy.deepcopy(trunk_of(model))
     trunk.requires_grad_(True)
-    _deepen(trunk, extra_layers, seed)
-    return ScalarModel(trunk if lora is None else apply_lora(trunk, lora, seed))
-
-
-def _deepen(trunk: Any, layers: int, seed: int) -> None:
-    """Append decoder layers of the trunk's own kind whose output projections are zero: the function is unchanged."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for _ in range(layers):
-            layer = type(trunk.layers[0])(trunk.config, layer_idx=len(trunk.layers))
-            for name, weight in layer.named_parameters():
-                if weight.ndim > 1:
-                    closes = name.endswith(("o_proj.weight", "down_proj.weight"))
-                    nn.init.normal_(weight, std=0.0 if closes else trunk.config.initializer_range)
-            trunk.layers.append(layer)
-    trunk.config.num_hidden_layers = len(trunk.layers)
+    return ScalarModel(trunk if lora is None else apply_lora(trunk, lora, seed), likelihood=likelihood)
 
 
 def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None = None) -> None:
@@ -108,7 +123,7 @@ def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None
         trunk.save_pretrained(str(folder / "trunk"), safe_serialization=True)
     head = {name: value.detach().float().contiguous() for name, value in model.head.state_dict().items()}
     save_file(head, str(folder / "head.safetensors"))
-    about = {"kind": "scalar", "width": model.head.in_features, "read_at": "last real token"}
+    about = {"kind": "scalar", "inputs": model.head.in_features, "likelihood": model.likelihood, "read_at": "last real token"}
     (folder / "scalar.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -124,7 +139,8 @@ def load_scalar_model(path: Path | str, *, tokenizer: str | None = None) -> Scal
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot read the reward model in {folder}: {' '.join(str(error).split())[:300]}") from None
     require_tokenizer(config, tokenizer, trunk_folder)
-    model = ScalarModel(load_weights(AutoModel, trunk_folder, config, torch.float32))
+    likelihood = bool(json.loads((folder / "scalar.json").read_text(encoding="utf-8")).get("likelihood", False))
+    model = ScalarModel(load_weights(AutoModel, trunk_folder, config, torch.float32), likelihood=likelihood)
     try:
         model.head.load_state_dict(head)
     except RuntimeError as error:

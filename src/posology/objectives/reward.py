@@ -26,15 +26,14 @@ METRICS = {
 
 
 class RewardObjective:
-    """Train one reward model. `heldout` maps a name ("heldout_facts" ...) to pairs; accuracies are logged by name.
-    `fresh`: the head is still zero, so the first loss must be ln 2."""
+    """Train one reward model. `heldout` maps a name ("heldout_facts" ...) to pairs; accuracies are logged by name."""
 
     stride = 1
 
     def __init__(
         self, name: str, model: ScalarModel, train: Sequence[Pair], heldout: Mapping[str, Sequence[Pair]], *,
         pairs: int, seed: int, pad: int, precision: Precision, centering_weight: float = 0.0, bootstrap: bool = False,
-        micro_batches: int = 1, fresh: bool = True,
+        micro_batches: int = 1,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
@@ -58,7 +57,7 @@ class RewardObjective:
         """Float32 scores of chosen and rejected rows, from one forward."""
         rows = both(batch, self.pad)
         with self.precision():
-            score_2B = self.model(rows.ids_BT, rows.mask_BT)
+            score_2B = self.model(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT)
         chosen_B, rejected_B = score_2B.float().chunk(2)
         return chosen_B, rejected_B
 
@@ -123,7 +122,7 @@ class Ensemble:
     def normalised(self, rows: SequenceBatch) -> Tensor:
         """Each member's score in units of its own standard deviation on the reference answers: (M, B)."""
         with self.precision():
-            score_MB = torch.stack([member(rows.ids_BT, rows.mask_BT).float() for member in self.members])
+            score_MB = torch.stack([member(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT).float() for member in self.members])
         mean_M1, std_M1 = torch.tensor(self.mean)[:, None], torch.tensor(self.std)[:, None]
         return (score_MB - mean_M1) / std_M1
 

@@ -63,7 +63,7 @@ def _train(objective: NextToken, rate: float, steps: int) -> list[float]:
     for _ in range(steps):
         (batch,) = objective.batch(0)
         total, metrics = objective.loss(batch)
-        (total / batch.weight).backward()
+        torch.autograd.backward(total / batch.weight)
         optimiser.step()
         optimiser.zero_grad()
         curve.append(metrics["loss"])
@@ -88,10 +88,10 @@ def _rate_matters() -> Check:
 
 def _finite_differences() -> Check:
     objective = _tiny()
-    objective.model.double()
-    weight = objective.model.get_input_embeddings().weight
+    model: Any = objective.model
+    weight = model.double().get_input_embeddings().weight
     (batch,) = objective.batch(0)
-    objective.loss(batch)[0].backward()
+    torch.autograd.backward(objective.loss(batch)[0])
     token, step = int(batch.ids_BT[0, 1]), 1e-4
     exact = float(weight.grad[token, 3])
     with torch.no_grad():
@@ -139,9 +139,7 @@ def _starts(run: Run) -> Iterator[Check]:
     if (rows := _rows(run.stage("pretrain"), "train")) and tokenizer.final.is_dir():
         expected = math.log(tokenizer.manifest()["vocabulary"])
         yield _near("pretraining starts near ln V", rows[0]["loss"], expected, 0.1 * expected)
-    stage = run.stage("reward")
-    fresh = [stage.shared()] if stage.shared().metrics_path.is_file() else stage.members()
-    for member in fresh:
+    for member in run.stage("reward").members():
         if rows := _rows(member, "train"):
             yield _near(f"{member.name} starts at ln 2", rows[0]["loss"], math.log(2), 1e-3)
     if rows := _rows(run.stage("dpo"), "train"):

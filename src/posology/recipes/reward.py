@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -52,10 +50,21 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
     precision = pick_precision(settings.fit.precision)
     pairs = pairs_by_split(tokenizer, curriculum, base.config.max_position_embeddings)
     heldout = {name: pairs[name][:WATCHED] for name in ("heldout_wordings", "heldout_facts")}
-    trainer = _Trainer(config, base, tokenizer, pairs["train"], heldout, made_of, progress)
-    start = trainer.shared(stage) if settings.shared_steps else None
     for number in range(settings.members):
-        trainer.member(stage, number, start)
+        member = stage.member(number)
+        if member.is_finished(made_of):
+            continue
+        seed = seed_of(config.seed, "reward", number)
+        model = from_language_model(base, adapter_settings(settings.lora), seed=seed, likelihood=settings.likelihood)
+        objective = RewardObjective(
+            member.name, model, pairs["train"], heldout, pairs=settings.pairs, seed=seed, pad=tokenizer.pad,
+            precision=precision, centering_weight=settings.centering, bootstrap=settings.bootstrap,
+            micro_batches=settings.fit.micro_batches,
+        )  # fmt: skip
+        fit(
+            objective, settings.fit, member, seed=seed, fingerprint=made_of, progress=progress,
+            save_final=scalar_saver(model, tokenizer),
+        )  # fmt: skip
     references = _reference_answers(config, base, tokenizer, curriculum)
     with publish(stage.final) as folder:
         _assemble(settings, stage, folder, references, tokenizer, precision)
@@ -64,58 +73,6 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         atomic_write_json(folder / "heldout.json", measured)
     stage.mark_finished(made_of, pairs={name: len(rows) for name, rows in pairs.items()})
     return stage
-
-
-@dataclass(frozen=True)
-class _Trainer:
-    """Trains the members, each on a bootstrap of its own.
-
-    With `shared_steps` they first learn together, once, on all pairs: three separate members from scratch would each
-    see a third of what the time allows (docs/LOG.md has the figures). They are then less independent; how much the
-    members' scores correlate stands in ensemble.json.
-    """
-
-    config: RunConfig
-    base: Any
-    tokenizer: Tokenizer
-    train: Sequence[Pair]
-    heldout: Mapping[str, Sequence[Pair]]
-    made_of: str
-    progress: Progress | None
-
-    def shared(self, stage: Stage) -> Path:
-        settings = self.config.reward
-        folder = stage.shared()
-        if not folder.is_finished(self.made_of):
-            seed = seed_of(self.config.seed, "reward", "shared")
-            fresh = from_language_model(
-                self.base, adapter_settings(settings.lora), seed=seed, extra_layers=settings.extra_layers
-            )
-            self._fit(folder, fresh, seed, settings.shared_steps, bootstrap=False, fresh=True)
-        return folder.final
-
-    def member(self, stage: Stage, number: int, start: Path | None) -> None:
-        settings = self.config.reward
-        folder = stage.member(number)
-        if folder.is_finished(self.made_of):
-            return
-        seed = seed_of(self.config.seed, "reward", number)
-        model = load_scalar_model(start) if start else from_language_model(
-            self.base, adapter_settings(settings.lora), seed=seed, extra_layers=settings.extra_layers
-        )  # fmt: skip
-        self._fit(folder, model, seed, settings.fit.steps, bootstrap=settings.bootstrap, fresh=start is None)
-
-    def _fit(self, folder: Stage, model: ScalarModel, seed: int, steps: int, *, bootstrap: bool, fresh: bool) -> None:
-        settings = self.config.reward
-        objective = RewardObjective(
-            folder.name, model, self.train, self.heldout, pairs=settings.pairs, seed=seed, pad=self.tokenizer.pad,
-            precision=pick_precision(settings.fit.precision), centering_weight=settings.centering, bootstrap=bootstrap,
-            micro_batches=settings.fit.micro_batches, fresh=fresh,
-        )  # fmt: skip
-        fit(
-            objective, settings.fit.model_copy(update={"steps": steps}), folder, seed=seed, fingerprint=self.made_of,
-            progress=self.progress, save_final=scalar_saver(model, self.tokenizer),
-        )  # fmt: skip
 
 
 def scalar_saver(model: ScalarModel, tokenizer: Tokenizer) -> Callable[[Path], None]:

@@ -137,12 +137,13 @@ def smooth(points: Points, width: int) -> list[tuple[float, float]]:
 def _training(axes: Axes, points: Points, tone: str) -> tuple[Line, ...]:
     """Every step's value, faint, under the mean of its neighbours; the values alone where they are few."""
     width = _width(points)
-    lines = (Line("training, each step", tone, "faint"), Line(f"training, mean of {width} steps", tone))
+    each = Line("training, each step", tone, "faint" if width > 1 else "solid")
+    _plot(axes, points, each)
     if width == 1:
-        lines = (Line("training, each step", tone),)
-    for line in lines:
-        _plot(axes, points if line is lines[0] else smooth(points, width), line)
-    return lines
+        return (each,)
+    mean = Line(f"training, mean of {width} steps", tone)
+    _plot(axes, smooth(points, width), mean)
+    return each, mean
 
 
 def _width(points: Points) -> int:

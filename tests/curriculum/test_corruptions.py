@@ -1,0 +1,122 @@
+"""Corruptions, worked by hand: one thing wrong, and wrong for certain."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from posology.curriculum.answers import Script, script_of
+from posology.curriculum.corruptions import CORRUPTIONS, Bank, corrupted, heard, words, wrong_text
+from posology.curriculum.records import ELEMENTS, GoldDose
+from posology.curriculum.situations import Bench, Situation
+from posology.curriculum.supply import Supply
+from posology.curriculum.targets import all_targets
+from posology.curriculum.wrong_doses import day_for_dose, scaled, uncapped
+from posology.knowledge.library import Library
+from posology.knowledge.patient import Patient
+from posology.text.calculator import evaluate
+
+HEAVY = GoldDose(875, 875, "mg", "dose", (12, 12), maximum=875, cap_binding=True, expression="min(60*45/2,875)")
+
+
+@pytest.fixture(scope="module")
+def bank(library: Library) -> Bank:
+    return Bank.of(Bench(library), {})
+
+
+def case(library: Library, drug: str, patient: Patient, fact: str) -> tuple[Script, Situation, Bank]:
+    bench = Bench(library)
+    target = next(t for t in all_targets(library) if t.fact.id == fact and t.drug == drug)
+    judgement = bench.judge(patient, drug)
+    assert judgement.facts[0].id == fact
+    script = script_of(judgement, patient, library, asks_dose=judgement.dose is not None)
+    return script, Situation(target.kind, drug, patient, judgement, target), Bank.of(bench, {})
+
+
+def test_ten_times_the_dose_in_value_and_expression() -> None:
+    wrong = scaled(HEAVY, 10)
+    assert wrong is not None
+    assert (wrong.high, wrong.expression) == (8750, "min(60*450/2,8750)") and evaluate(wrong.expression) == 8750
+
+
+def test_a_tenth_of_the_dose_in_steps() -> None:
+    dose = GoldDose(
+        10500, 10500, "mg", "dose", None, steps=(10500, 3500), step_expressions=("min(70,100)*150", "min(70,100)*50")
+    )
+    wrong = scaled(dose, 0.1)
+    assert wrong is not None
+    assert wrong.steps == (1050, 350) and wrong.step_expressions == ("min(70,100)*15", "min(70,100)*5")
+
+
+def test_a_dropped_cap_gives_what_the_weight_asks() -> None:
+    wrong = uncapped(HEAVY)
+    assert wrong is not None and (wrong.high, wrong.expression) == (1350, "60*45/2")
+    assert (
+        uncapped(GoldDose(450, 450, "mg", "dose", (12, 12), expression="min(20*45/2,875)")) is None
+    )  # the cap does not bind
+
+
+def test_a_dose_told_as_a_day() -> None:
+    wrong = day_for_dose(GoldDose(450, 450, "mg", "dose", (12, 12), text="450 mg every 12 h"))
+    assert wrong is not None and (wrong.text, wrong.per) == ("450 mg a day", "day")
+    assert day_for_dose(GoldDose(30, 30, "mg", "dose", (24, 24))) is None  # 30 mg once daily is 30 mg a day
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("negated", "Metformin is not contraindicated."),
+        ("verdict_up", None),
+        ("dose_x10", None),
+        ("cap_dropped", None),
+    ],
+)
+def test_metformin_at_28(name: str, expected: str | None, library: Library) -> None:
+    script, situation, bank = case(library, "metformin", Patient(egfr=28), "metformin.renal.below-30")
+    wrong = corrupted(name, script, situation, bank, random.Random(0))
+    assert (wrong_text(wrong, ()) if wrong else None) == expected
+
+
+def test_a_shifted_threshold_is_another_one(library: Library) -> None:
+    script, situation, bank = case(library, "metformin", Patient(egfr=28), "metformin.renal.below-30")
+    seen = set()
+    for seed in range(40):
+        wrong = corrupted("threshold_shifted", script, situation, bank, random.Random(seed))
+        assert wrong is not None and wrong.script.gold.deciding != script.gold.deciding
+        seen.add(wrong.script.gold.deciding)
+    assert "The eGFR of 28 is 30 or above." in seen and len(seen) >= 3
+
+
+def test_an_unsafe_alternative_is_stopped_by_the_judge(library: Library) -> None:
+    script, situation, bank = case(library, "ibuprofen", Patient(comeds=("warfarin",)), "warfarin.interaction.nsaid")
+    for seed in range(10):
+        wrong = corrupted("unsafe_alternative", script, situation, bank, random.Random(seed))
+        if wrong is not None:
+            (name,) = wrong.script.gold.alternatives
+            assert bank.bench.judge(situation.patient, name).verdict.stops
+            return
+    pytest.fail("no unsafe alternative found")
+
+
+def test_another_mechanism_shares_no_word(library: Library) -> None:
+    script, situation, bank = case(library, "metformin", Patient(egfr=28), "metformin.renal.below-30")
+    for seed in range(20):
+        wrong = corrupted("wrong_mechanism", script, situation, bank, random.Random(seed))
+        assert wrong is None or not words(wrong.script.gold.mechanism) & words(script.gold.mechanism)
+
+
+def test_what_is_corrupted_is_said(supply: Supply) -> None:
+    """Every corruption that applies changes the text, with no more than the element it needs."""
+    bank, rng, tried = Bank.of(supply.bench, {}), random.Random(0), set()
+    for target in supply.targets[::3]:
+        situation = supply.pools[target][0]
+        script = supply.script(situation)
+        for name in CORRUPTIONS:
+            wrong = corrupted(name, script, situation, bank, rng)
+            if wrong is None or name.startswith(("confident", "wrong_missing")):
+                continue
+            needs = ELEMENTS if name == "monitoring_dropped" else [heard(name, script)]
+            assert wrong_text(wrong, needs) != script.text(needs), (name, script.text())
+            tried.add(name)
+    assert len(tried) >= 12
