@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausa
 
 from posology.config import LoraConfig
 from posology.models import packed
+from posology.models.layout import WORTH, Block, layout_of
 from posology.models.lora import apply_lora
 from posology.models.nll import token_nll
 from posology.models.packed import forward_packed, head_logits, hidden_at, hidden_states, mask_layout, segment_mask
@@ -190,3 +191,66 @@ def test_a_model_can_memorise_rows_through_the_stream(tiny: Any, packed_rows: An
         nll.mean().backward()
         optimiser.step()
     assert float(nll.mean().detach()) < 0.2
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+)
+def test_pairs_that_begin_alike_are_as_if_computed_apart(
+    tiny: Any, pairs: list[tuple[int, int, int]], seed: int
+) -> None:
+    """(common, own of the first, own of the second): outputs and gradients, read at some or at all places."""
+    model = tiny(seed)
+    generator = torch.Generator().manual_seed(seed)
+    rows: list[list[int]] = [[], []]  # chosen rows above rejected rows
+    sides: list[list[list[int]]] = [[], []]
+    for common, first, second in pairs:
+        begin = torch.randint(8, 96, (common + 1,), generator=generator).tolist()
+        for side, own in enumerate((first, second)):
+            sides[side].append(begin + torch.randint(8, 96, (own,), generator=generator).tolist())
+    rows = sides[0] + sides[1]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    positions, segments = mask_layout(torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]))
+    layout = layout_of(segments, ids, positions)
+    alike = sum(
+        max(next((i for i, (a, b) in enumerate(zip(x, y, strict=False)) if a != b), min(len(x), len(y))), 0)
+        * (next((i for i, (a, b) in enumerate(zip(x, y, strict=False)) if a != b), min(len(x), len(y))) >= WORTH)
+        for x, y in zip(*sides, strict=True)
+    )
+    assert len(layout.tokens_N) == sum(map(len, rows)) - alike
+    theirs = model.model(input_ids=ids, position_ids=positions, attention_mask=segment_mask(segments)).last_hidden_state
+    real = segments > 0
+    read = real & (torch.rand(real.shape, generator=generator) < 0.5)
+    read[0, 0] = True
+    weight = torch.rand(*real.shape, 32, generator=generator)
+    torch.testing.assert_close(hidden_states(model, ids, positions, segments)[real], theirs[real], rtol=1e-5, atol=1e-5)
+    for seen, ours in ((read, lambda: hidden_at(model, ids, positions, segments, read)),
+                       (real, lambda: hidden_states(model, ids, positions, segments)[real])):  # fmt: skip
+        mine = loss_and_gradients(model, (ours() * weight[seen]).sum())
+        expected = loss_and_gradients(model, (theirs[seen] * weight[seen]).sum())
+        assert_close(mine, expected, 2e-5)
+        theirs = model.model(
+            input_ids=ids, position_ids=positions, attention_mask=segment_mask(segments)
+        ).last_hidden_state
+
+
+def test_the_mask_of_a_shared_segment_worked_by_hand(tiny: Any) -> None:
+    """Common c c, then a of the first row, then b b of the second: b does not see a."""
+    block = Block(0, 5, 1, 5, torch.arange(5), torch.tensor([2]), torch.tensor([3]))
+    seen = (block.bias(torch.float32)[0, 0] == 0).int().tolist()
+    assert seen == [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [1, 1, 0, 1, 1]]
+
+
+def test_rows_that_only_look_alike_are_not_shared() -> None:
+    ids = torch.arange(8, 28).expand(2, -1)
+    positions, segments = mask_layout(torch.ones(2, 20))
+    assert layout_of(segments, ids, positions).shared
+    assert not layout_of(segments, ids, positions + torch.tensor([[0], [1]])).shared  # at other positions
+    left = segments.clone()
+    left[1, :3] = 0
+    assert not layout_of(left, ids, positions).shared  # padded on the left
+    assert not layout_of(segments + (positions > 10), ids, positions).shared  # several examples in a row
+    assert not layout_of(segments[:1], ids[:1], positions[:1]).shared

@@ -33,7 +33,7 @@ def rollout() -> Rollout:
 
 
 def member(scores: list[float]) -> Any:
-    return lambda ids_BT, mask_BT: torch.tensor(scores)
+    return lambda ids_BT, mask_BT, scored_BT=None: torch.tensor(scores)
 
 
 def ensemble() -> Ensemble:

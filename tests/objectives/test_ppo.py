@@ -31,7 +31,7 @@ def calculator(row: int, answer: list[int]) -> list[int]:
     return [22, MARK]
 
 
-def objective(model: Any, score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], **settings: Any) -> PpoObjective:
+def objective(model: Any, score: Callable[..., torch.Tensor], **settings: Any) -> PpoObjective:
     """PPO on `model` and a frozen copy of it, with one stub reward model."""
     reference = settings.pop("reference", copy.deepcopy(model) if not hasattr(model, "peft_config") else None)
     config = PpoConfig(
@@ -48,7 +48,7 @@ def objective(model: Any, score: Callable[[torch.Tensor, torch.Tensor], torch.Te
     )  # fmt: skip
 
 
-def constant(ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+def constant(ids_BT: torch.Tensor, mask_BT: torch.Tensor, scored_BT: torch.Tensor | None = None) -> torch.Tensor:
     return torch.arange(len(ids_BT)).float() % 3
 
 
@@ -91,7 +91,7 @@ def bandit(
     pay_V = torch.zeros(16)
     pay_V[BEST], pay_V[WORST] = sign, -sign
 
-    def score(ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
+    def score(ids_BT: torch.Tensor, mask_BT: torch.Tensor, scored_BT: torch.Tensor | None = None) -> torch.Tensor:
         return pay_V[ids_BT[torch.arange(len(ids_BT)), mask_BT.sum(1) - 1]]
 
     model = tiny(vocabulary=16)

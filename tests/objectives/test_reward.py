@@ -152,7 +152,7 @@ def test_a_batch_depends_on_the_step_alone_and_an_epoch_holds_each_pair_once(
 
 
 def member(scores: list[float]) -> Any:
-    return lambda ids_BT, mask_BT: torch.tensor(scores)
+    return lambda ids_BT, mask_BT, scored_BT=None: torch.tensor(scores)
 
 
 @pytest.mark.parametrize(

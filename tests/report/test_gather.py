@@ -90,3 +90,9 @@ def test_calculator_marks_are_written_out(view: RunView) -> None:
     assert view.card is not None
     miss = next(miss for miss in view.card.misses if "amoxicillin" in miss.question)
     assert "20 × 45 = 900 mg" in miss.answer and "<|calc|>" not in miss.gold
+
+
+def test_reward_models_in_training_have_begun(tmp_path) -> None:
+    run = make_run(tmp_path, ("tokenizer",), graded=False, doctor=False)
+    run.stage("reward").member(0).log(1, "train", {"loss": 0.69})
+    assert gather(run).stages["reward"].status == "training"

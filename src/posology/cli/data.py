@@ -92,13 +92,16 @@ def stats(
 
 def _build(config: Path | None, set_: list[str] | None, seed: int | None) -> Curriculum:
     from posology.curriculum.build import build_curriculum
+    from posology.knowledge.library import load_library
+    from posology.knowledge.subset import subset
 
     if config is None:
         if set_:
             raise ConfigError("--set needs --config", "for example --config configs/laptop.yaml")
         return build_curriculum(DataConfig(), seed or 0)
     settings = load_config(config, set_)
-    return build_curriculum(settings.data, settings.seed if seed is None else seed)
+    library = subset(load_library(), settings.data.drugs)
+    return build_curriculum(settings.data, settings.seed if seed is None else seed, library)
 
 
 def _read(source: Path | None, config: Path | None, set_: list[str] | None, seed: int | None) -> Curriculum:

@@ -235,8 +235,8 @@ class _Maker:
             item for item in missing_pool(self.supply, rng, max(40, min(count, 600))) if self._may(item[0], "train", "")
         ]
         for index in range(count if everything else 0):
-            dev = index % 12 == 0
-            split: PairSplit = ("dev" if index % 24 == 0 else "heldout_wordings") if dev else "train"
+            dev = index % 11 == 0
+            split: PairSplit = ("dev" if index % 33 == 0 else "heldout_wordings") if dev else "train"
             group: Group = "dev" if dev else "train"
             if index % 2 and lacking:
                 pair = self._lacking(lacking[index // 2 % len(lacking)], split, group, rng)

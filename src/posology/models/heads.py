@@ -35,7 +35,9 @@ class ScalarModel(nn.Module):
         super().__init__()
         if likelihood and not trunk.config.tie_word_embeddings:
             hint = "set reward.likelihood=false"
-            raise UserError("reward.likelihood reads the tied embedding as output head; this model's are not tied", hint)
+            raise UserError(
+                "reward.likelihood reads the tied embedding as output head; this model's are not tied", hint
+            )
         self.trunk = trunk
         self.likelihood = likelihood
         self.head = nn.Linear(int(trunk.config.hidden_size) + 2 * likelihood, 1, dtype=torch.float32)
@@ -67,7 +69,8 @@ class ScalarModel(nn.Module):
         hidden_ND = hidden_at(self.trunk, ids_BT, positions_BT, segments_BT, read_BT)
         return self._head(
             torch.cat(
-                [hidden_ND[last_BT[read_BT]].float(), self._surprise(hidden_ND[before_BT[read_BT]], ids_BT, scored_BT)], 1
+                [hidden_ND[last_BT[read_BT]].float(), self._surprise(hidden_ND[before_BT[read_BT]], ids_BT, scored_BT)],
+                1,
             )
         )
 
@@ -123,7 +126,12 @@ def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None
         trunk.save_pretrained(str(folder / "trunk"), safe_serialization=True)
     head = {name: value.detach().float().contiguous() for name, value in model.head.state_dict().items()}
     save_file(head, str(folder / "head.safetensors"))
-    about = {"kind": "scalar", "inputs": model.head.in_features, "likelihood": model.likelihood, "read_at": "last real token"}
+    about = {
+        "kind": "scalar",
+        "inputs": model.head.in_features,
+        "likelihood": model.likelihood,
+        "read_at": "last real token",
+    }
     (folder / "scalar.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 

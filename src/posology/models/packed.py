@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from posology.models.stream import can_stream, layout_of, stream_hidden
+from posology.models.layout import layout_of
+from posology.models.stream import can_stream, stream_hidden
 
 SCALINGS = ("logit_scale", "logits_scaling", "final_logit_softcapping")  # what some families do to their logits
 
@@ -31,9 +32,14 @@ def hidden_states(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT:
     """
     trunk = trunk_of(model)
     if can_stream(trunk, segments_BT):
-        layout = layout_of(segments_BT)
+        layout = layout_of(segments_BT, ids_BT, positions_BT)
         hidden_ND = stream_hidden(trunk, ids_BT, positions_BT, layout)
-        flat = hidden_ND.new_zeros(ids_BT.numel(), hidden_ND.shape[1]).index_copy(0, layout.tokens_N, hidden_ND)
+        places, tokens_N = layout.tokens_N, None
+        if layout.shared:
+            places = (layout.where >= 0).nonzero().squeeze(1)
+            tokens_N = layout.where[places]
+        flat = hidden_ND.new_zeros(ids_BT.numel(), hidden_ND.shape[1])
+        flat = flat.index_copy(0, places, hidden_ND if tokens_N is None else hidden_ND[tokens_N])
         return flat.view(*ids_BT.shape, -1)
     output = trunk(
         input_ids=ids_BT, position_ids=positions_BT, attention_mask=segment_mask(segments_BT), use_cache=False
@@ -46,10 +52,13 @@ def hidden_at(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Ten
     """(N, D): `hidden_states(...)[read_BT]` for a mask of real places, without the work that only other places need."""
     trunk = trunk_of(model)
     if can_stream(trunk, segments_BT):
-        layout = layout_of(segments_BT)
+        layout = layout_of(segments_BT, ids_BT, positions_BT)
         read_N = layout.where[read_BT.flatten()]
         assert bool((read_N >= 0).all()), "padding has no hidden state to read"
-        return stream_hidden(trunk, ids_BT, positions_BT, layout, read_N)
+        if not layout.shared:
+            return stream_hidden(trunk, ids_BT, positions_BT, layout, read_N)
+        once_R, again_N = torch.unique(read_N, return_inverse=True)
+        return stream_hidden(trunk, ids_BT, positions_BT, layout, once_R)[again_N]
     return hidden_states(model, ids_BT, positions_BT, segments_BT)[read_BT]
 
 

@@ -13,7 +13,6 @@ D width, M the MLP's width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,58 +21,10 @@ from torch.nn import functional as F
 from transformers import LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-LONGEST = 512  # tokens of a segment: attention keeps S * H * L * L probabilities
-SPREAD = 1.5  # longest over shortest segment of a block
+from posology.models.layout import Block, Layout
+
+LONGEST = 512  # tokens of a row: attention keeps S * H * L * L probabilities
 PIECE = 512  # tokens that elementwise work takes at a time: its temporaries then stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class Block:
-    """Segments of similar length: stream[start:stop], padded to `count` x `length` places; `slots_N` says which."""
-
-    start: int
-    stop: int
-    count: int
-    length: int
-    slots_N: Tensor
-
-
-@dataclass(frozen=True)
-class Layout:
-    """`tokens_N`: for each token of the stream its place in the flattened rows. `where`: the inverse, -1 on padding."""
-
-    tokens_N: Tensor
-    where: Tensor
-    blocks: tuple[Block, ...]
-
-
-def layout_of(segments_BT: Tensor) -> Layout:
-    """Sort the segments of all rows by length and group them into blocks. O(B T log(B T)), once a batch."""
-    rows, width = segments_BT.shape
-    keys = (segments_BT + torch.arange(rows)[:, None] * (width + 1)).flatten()
-    real = segments_BT.flatten().nonzero().squeeze(1)
-    _, segment_N, counts = torch.unique(keys[real], return_inverse=True, return_counts=True)
-    by_length = torch.argsort(counts, stable=True)
-    rank = torch.empty_like(by_length)
-    rank[by_length] = torch.arange(len(counts))
-    rank_N, order = torch.sort(rank[segment_N], stable=True)
-    tokens_N = real[order]
-    lengths = counts[by_length]
-    first = torch.cumsum(lengths, 0) - lengths
-    offset_N = torch.arange(len(tokens_N)) - first[rank_N]
-
-    blocks = []
-    sizes, starts = lengths.tolist(), first.tolist()
-    begin = 0
-    for end in range(1, len(sizes) + 1):
-        if end == len(sizes) or sizes[end] > SPREAD * sizes[begin] + 4:
-            start, stop, longest = starts[begin], starts[end - 1] + sizes[end - 1], sizes[end - 1]
-            slots_N = (rank_N[start:stop] - begin) * longest + offset_N[start:stop]
-            blocks.append(Block(start, stop, end - begin, longest, slots_N))
-            begin = end
-    where = torch.full((rows * width,), -1)
-    where[tokens_N] = torch.arange(len(tokens_N))
-    return Layout(tokens_N, where, tuple(blocks))
 
 
 def can_stream(trunk: Any, segments_BT: Tensor) -> bool:
@@ -107,7 +58,7 @@ def stream_hidden(
     read_R: Tensor | None = None,
     kept: list[Tensor] | None = None,
 ) -> Tensor:
-    """(R, D): hidden states after the last norm at the stream places `read_R`; all N of them when it is None.
+    """(R, D): hidden states after the last norm at the stream places `read_R` (no place twice); all N of them if None.
 
     Under bf16 autocast the products run in bf16 and the residual stream stays fp32, as in Hugging Face's own pass.
     `kept` receives each layer's (N, 3 H, E) of turned queries, turned keys and values, for a cache.
@@ -200,7 +151,7 @@ class _BlockAttention(torch.autograd.Function):
         for block in blocks:
             q, k, v = _to_heads(turned[block.start : block.stop].flatten(1), block, 3, heads)
             weights = torch.matmul(q, k.transpose(1, 2)).mul_(head**-0.5)
-            weights += _causal(block.length, weights.dtype)
+            weights.view(block.count, heads, block.length, block.length).add_(block.bias(weights.dtype))
             weights = torch.softmax(weights, -1)
             out[block.start : block.stop] = _to_stream([torch.matmul(weights, v)], block, heads)
             kept += [q, k, v, weights]
@@ -239,10 +190,6 @@ def _to_stream(parts: list[Tensor], block: Block, heads: int) -> Tensor:
     """The inverse: `parts` of (S * H, L, E) -> (n, parts * H * E), padding left out."""
     grids = [part.view(block.count, heads, block.length, -1).transpose(1, 2) for part in parts]
     return torch.stack(grids, 2).view(block.count * block.length, -1).index_select(0, block.slots_N)
-
-
-def _causal(length: int, dtype: torch.dtype) -> Tensor:
-    return torch.full((length, length), float("-inf"), dtype=dtype).triu_(1)
 
 
 class _RmsNorm(torch.autograd.Function):

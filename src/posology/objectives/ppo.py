@@ -78,6 +78,8 @@ class PpoObjective:
     None for a policy with an adapter, which is then switched off.
     """
 
+    shown = ("score", "kl")  # on the terminal: the loss says nothing
+
     def __init__(
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
         prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold, config: PpoConfig, *,

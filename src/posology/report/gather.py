@@ -122,7 +122,8 @@ def _stage(stage: Stage, reader: _Reader) -> StageView:
     manifest = reader.mapping(manifest_path)
     lines = reader.attempt(stage.metrics_path, stage.read_metrics) or []
     metrics_file = reader.name(stage.metrics_path)
-    status = str(manifest.get("status", "training" if lines else "missing"))
+    members = tuple(_stage(member, reader) for member in stage.members())
+    status = str(manifest.get("status", "training" if lines or members else "missing"))
     return StageView(
         name=stage.name,
         status=status,
@@ -131,7 +132,7 @@ def _stage(stage: Stage, reader: _Reader) -> StageView:
         manifest_file=reader.name(manifest_path),
         manifest=MappingProxyType(dict(manifest)),
         checks=_check_rows(reader.mapping(stage.health_path).get("checks")),
-        members=tuple(_stage(member, reader) for member in stage.members()),
+        members=members,
     )
 
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import DynamicCache
 
+from posology.models.layout import layout_of
 from posology.models.packed import head_logits, trunk_of
-from posology.models.stream import can_stream, compute_dtype, layout_of, rotate, rotation, stream_hidden
+from posology.models.stream import can_stream, compute_dtype, rotate, rotation, stream_hidden
 
 GROWTH = 32  # columns a cache grows by: compact caches read faster than wide ones that are mostly empty
 
