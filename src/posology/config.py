@@ -135,6 +135,7 @@ class PpoConfig(StageConfig):
 
     reward: str = "reward"
     rows: int = Field(128, ge=2, description="answers a rollout")
+    answers_each: int = Field(1, ge=1, description="answers to each prompt; above 1 each is judged against the others")
     epochs: int = Field(2, ge=1, le=16)
     minibatches: int = Field(2, ge=1)
     temperature: float = Field(1.0, gt=0)
@@ -164,6 +165,8 @@ class PpoConfig(StageConfig):
     def _fits(self) -> PpoConfig:
         if self.minibatches > self.rows:
             raise ValueError(f"minibatches {self.minibatches} is more than rows {self.rows}")
+        if self.rows % self.answers_each:
+            raise ValueError(f"rows {self.rows} is not a multiple of answers_each {self.answers_each}")
         if self.kl_floor > self.kl_ceiling:
             raise ValueError(f"kl_floor {self.kl_floor} is above kl_ceiling {self.kl_ceiling}")
         return self

@@ -12,7 +12,15 @@ import torch
 from posology.models.heads import ScalarModel, from_language_model
 from posology.models.precision import pick_precision
 from posology.objectives import experience
-from posology.objectives.experience import Experience, answers_batch, distinct, gather, repeated, token_values
+from posology.objectives.experience import (
+    Experience,
+    answers_batch,
+    distinct,
+    gather,
+    others_mean,
+    repeated,
+    token_values,
+)
 from posology.objectives.policy import score_tokens
 from posology.objectives.reward import Ensemble
 from posology.rollout.sampler import Rollout
@@ -160,3 +168,9 @@ def test_distinct_and_repeated_by_hand() -> None:
     assert repeated([[1, 2, 3], [1, 2, 3]], 2) == 0.0  # another answer's pairs do not count
     assert repeated([[1, 2, 3]], 4) == 0.0
     assert repeated([ANSWERS[2]], 4) == 1 / 3  # 9999 9999 9994
+
+
+def test_each_answer_is_judged_against_the_others_of_its_prompt() -> None:
+    scores = torch.tensor([1.0, 3.0, 5.0, 10.0, 10.0, 13.0])
+    assert others_mean(scores, 3).tolist() == [4.0, 3.0, 2.0, 11.5, 11.5, 10.0]
+    assert others_mean(scores, 1).tolist() == [0.0] * 6

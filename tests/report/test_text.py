@@ -25,7 +25,15 @@ def test_a_share_that_is_not_all_or_nothing_never_reads_so(share: float, text: s
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (8.0512, "8.05"), (0.08934, "0.0893"), (2457600, "2,457,600"), (-0.5, "−0.500"), (312.4, "312")],
+    [
+        (0, "0"),
+        (8.0512, "8.05"),
+        (0.08934, "0.0893"),
+        (2457600, "2,457,600"),
+        (-0.5, "−0.500"),
+        (312.4, "312"),
+        (-2.34e-7, "−2.3 × 10⁻⁷"),
+    ],
 )
 def test_three_significant_digits(value: float, text: str) -> None:
     assert figure(value) == text

@@ -84,9 +84,13 @@ def token_values(critic: ScalarModel, sequences: SequenceBatch, precision: Preci
 def gather(
     policy: nn.Module, reference: Callable[[SequenceBatch], tuple[Tensor, Tensor]], critic: ScalarModel,
     ensemble: Ensemble, prompts: Sequence[list[int]], rollout: Rollout, *, beta: float, no_stop_penalty: float,
-    gamma: float, lam: float, temperature: float, pad: int, precision: Precision, chunk: int = 64,
+    gamma: float, lam: float, temperature: float, pad: int, precision: Precision, answers_each: int = 1, chunk: int = 64,
 ) -> tuple[Experience, Metrics]:  # fmt: skip
     """Score a rollout and turn it into advantages.
+
+    Rows come in groups of `answers_each` answers to one prompt. In a group each answer's score is taken relative to the
+    mean of the others' (the leave-one-out baseline of Ahmadian et al. 2024, eq. 6): unbiased, and it takes out how
+    easy a question is, which varies more than how good an answer is. The metrics report scores and rewards as they are.
 
     `reference` gives (logits_NV, logp_N) of the frozen policy for a batch of rows. The reward of a token is
     -beta * k1; the answer's score stands on its last own token, which is the end token if there is one.
@@ -112,14 +116,15 @@ def gather(
     answer_B = score_B - no_stop_penalty * (1 - finished_B)
     rewards_BT = -beta * k1(logp_BT, reference_BT) * own_BT
     last_B = (sequences.scored_BT * torch.arange(own_BT.shape[1])).argmax(1)
-    rewards_BT[torch.arange(rows), last_B] += answer_B
+    total_B = rewards_BT.sum(1) + answer_B
+    rewards_BT[torch.arange(rows), last_B] += answer_B - others_mean(answer_B, answers_each)
     advantages_BT, returns_BT = gae(rewards_BT, values_BT, sequences.scored_BT, gamma, lam)
     own = sequences.scored_BT
     sampler_logp_N = torch.tensor([lp for lps, flags in zip(rollout.logprobs, rollout.own, strict=True)
                                    for lp, flag in zip(lps, flags, strict=True) if flag])  # fmt: skip
     metrics = {
         "score": float(score_B.mean()),
-        "reward": float(rewards_BT.sum(1).mean()),
+        "reward": float(total_B.mean()),
         "kl": float(exact_BT.sum(1).mean()),
         "kl_k1": float((k1(logp_BT, reference_BT) * own_BT).sum(1).mean()),
         "kl_k2": float((k2(logp_BT, reference_BT) * own_BT).sum(1).mean()),
@@ -135,6 +140,14 @@ def gather(
         "sampler_mismatch": float((logp_BT[own] - sampler_logp_N).abs().mean()),
     }
     return Experience(sequences, logp_BT, whiten(advantages_BT, own_BT), returns_BT, values_BT), metrics
+
+
+def others_mean(score_B: Tensor, group: int) -> Tensor:
+    """For each row, the mean score of the other rows of its group of `group` neighbours; 0 for groups of one."""
+    if group == 1:
+        return torch.zeros_like(score_B)
+    sums_G1 = score_B.view(-1, group).sum(1, keepdim=True)
+    return ((sums_G1 - score_B.view(-1, group)) / (group - 1)).view(-1)
 
 
 def _grams(ids: Sequence[int], n: int) -> list[tuple[int, ...]]:

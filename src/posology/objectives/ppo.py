@@ -100,7 +100,7 @@ class PpoObjective:
         self.learning_rates = {"critic": config.value_learning_rate}
         self.prompts, self.monitor_prompts, self.gold = prompts, monitor_prompts, gold
         self.hook, self.hook_on, self.precision = hook, hook_on, precision
-        self.order = Order(seed, f"{name}.prompts", len(prompts), config.rows)
+        self.order = Order(seed, f"{name}.prompts", len(prompts), config.rows // config.answers_each)
         self._rollout: tuple[int, Experience, Metrics] | None = None
         self._stopped = -1  # the rollout whose remaining minibatches are skipped
         if reference is not None:
@@ -122,12 +122,13 @@ class PpoObjective:
     def _gather(self, rollout: int) -> tuple[Experience, Metrics]:
         config = self.config
         self._dropout_off()
-        prompts = [self.prompts[i] for i in self.order(rollout)]
+        prompts = [self.prompts[i] for i in self.order(rollout) for _ in range(config.answers_each)]
         answers = self._sample(prompts, seed_of(self.seed, self.name, "rollout", rollout))
         gathered, metrics = gather(
             self.policy, self._reference, self.critic, self.ensemble, prompts, answers,
             beta=float(self.controller.beta), no_stop_penalty=config.no_stop_penalty, gamma=config.gamma,
             lam=config.lam, temperature=config.temperature, pad=self.pad, precision=self.precision,
+            answers_each=config.answers_each,
         )  # fmt: skip
         self.controller.update(metrics["kl"], config.rows)
         return gathered, metrics

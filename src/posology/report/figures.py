@@ -99,7 +99,8 @@ def _reference(axes: Axes, y: float, label: str) -> None:
     """A dashed line across the chart, named at the end and on the side where the curves leave the most room."""
     curves = [np.asarray(line.get_ydata(), dtype=float) - y for line in axes.get_lines()]
     near = [min((float(curve[end]) for curve in curves), key=abs, default=0.0) for end in (0, -1)]
-    side = 1 if abs(near[1]) >= abs(near[0]) else 0
+    span = max(float(curve.max()) for curve in curves) - min(float(curve.min()) for curve in curves) if curves else 0.0
+    side = 0 if abs(near[1]) < min(0.12 * span, abs(near[0])) else 1
     above = near[side] <= 0
     with styled():
         axes.axhline(y, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))

@@ -43,7 +43,7 @@ def stations(view: RunView) -> tuple[Card, ...]:
                  ("unseen facts", shown(view.reward.heldout_facts.number, percent) if view.reward and view.reward.heldout_facts else ())),
         _station(view, "ppo", "PPO", stage["ppo"].status,
                  ("answers written", shown(_answers(view), count)),
-                 ("gold score", _ends(stage["ppo"].heldout, "gold")),
+                 ("gold score", _to_kept(stage["ppo"], "gold")),
                  ("exact KL", _ends(by_rollout(stage["ppo"].train, stride(view)), "kl"))),
         _station(view, "dpo", "DPO", stage["dpo"].status,
                  ("training pairs", shown(stage["dpo"].noted("pairs"), count)),
@@ -67,6 +67,13 @@ def _station(view: RunView, name: str, title: str, status: str, *lines: tuple[st
 
 def _ends(rows: Rows, key: str) -> tuple[Shown, ...]:
     return (*shown(rows.first(key)), *shown(rows.last(key))) if len(rows.series(key)) > 1 else shown(rows.first(key))
+
+
+def _to_kept(stage: StageView, key: str) -> tuple[Shown, ...]:
+    """The first held-out value, and that of the weights which were kept (not the last where a stage stopped early)."""
+    kept = stage.noted("kept_step")
+    end = stage.heldout.at(kept.value, key) if kept else stage.heldout.last(key)
+    return (*shown(stage.heldout.first(key)), *shown(end))
 
 
 def _tokens(view: RunView, stage: StageView) -> Number | None:

@@ -26,6 +26,7 @@ STAGE_NAMES = {
     "dpo": "DPO",
     "grade": "exam",
 }
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 
@@ -55,9 +56,12 @@ def signed(value: float, places: int = 2) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits; whole numbers whole."""
+    """Three significant digits; whole numbers whole; powers of ten below 0.0001."""
     if value == 0:
         return "0"
+    if abs(value) < 1e-4:
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(RAISED)}".replace("-", "−")
     if abs(value) >= 1000 or float(value).is_integer():
         return count(value)
     places = max(0, 2 - math.floor(math.log10(abs(value))))

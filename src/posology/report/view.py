@@ -57,6 +57,13 @@ class Rows:
     def last(self, key: str) -> Number | None:
         return self._number(key, -1)
 
+    def at(self, step: float, key: str) -> Number | None:
+        """The value at a step; the last one where that step was not logged."""
+        values = dict(self.series(key))
+        if step not in values:
+            return self.last(key)
+        return Number(values[step], self.file, f"{self.split}: {key} at step {step:.0f}")
+
     def _number(self, key: str, place: int) -> Number | None:
         points = self.series(key)
         if not points:
