@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from posology.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,8 @@ def test_the_readme_shows_commands_at_all() -> None:
     assert len(commands()) >= 8
 
 
-@pytest.mark.parametrize("name", ["configs/laptop.yaml", "configs/smoke.yaml", "docs/LOG.md", "LICENSE", "src/posology/training/fit.py"])
+@pytest.mark.parametrize(
+    "name", ["configs/laptop.yaml", "configs/smoke.yaml", "docs/LOG.md", "LICENSE", "src/posology/training/fit.py"]
+)
 def test_named_files_exist(name: str) -> None:
     assert (ROOT / name).is_file()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from posology.cli import main
 
 SMOKE = str(Path(__file__).resolve().parents[2] / "configs" / "smoke.yaml")
@@ -23,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     ("arguments", "code", "words"),
     [
         (["run", "--config", SMOKE, "--set", "ppo.kl_targt=2"], 2, ["ppo.kl_targt", "did you mean ppo.kl_target"]),
-        (["run", "--config", SMOKE, "--set", "ppo.kl_target=9"], 2, ["ppo.kl_target = 9", "less than or equal to 5"]),
+        (["run", "--config", SMOKE, "--set", "ppo.kl_target=9"], 2, ["ppo.kl_target = 9", "at most 5"]),
         (["run", "--config", SMOKE, "--set", "sft.fit.steps=many"], 2, ["sft.fit.steps", "'many'"]),
         (["run", "--config", SMOKE, "--set", "ppo"], 2, ["section.key=value"]),
         (["run", "--config", "nowhere.yaml"], 2, ["no config file nowhere.yaml"]),

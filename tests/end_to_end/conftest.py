@@ -28,7 +28,9 @@ class Finished:
         return json.loads((self.path / name).read_text())
 
 
-def posology(*arguments: str, cwd: Path, kill: str = "", stdin: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def posology(
+    *arguments: str, cwd: Path, kill: str = "", stdin: str = "", timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder of its own; `kill` is "stage:step" for the loop's test hook."""
     environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "2"}
     environment.pop("POSOLOGY_TEST_KILL", None)

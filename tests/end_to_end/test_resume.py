@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from posology.files import sha256_file
 
 from .conftest import KILLED, SMOKE, Finished, posology
@@ -38,7 +39,11 @@ def test_killed_three_times_in_each_stage_and_resumed(smoke: Finished, tmp_path:
 def test_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     arguments = ["run", "--config", str(SMOKE), "--set", "pretrain.fit.steps=3000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "posology", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "posology", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     metrics = tmp_path / "runs" / "smoke" / "pretrain" / "metrics.jsonl"
     for _ in range(600):

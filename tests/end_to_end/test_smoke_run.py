@@ -49,12 +49,18 @@ def test_final_loads_in_plain_transformers(smoke: Finished) -> None:
     script = (
         "import sys, warnings; from transformers import AutoModelForCausalLM, AutoTokenizer\n"
         "t = AutoTokenizer.from_pretrained(sys.argv[1]); m = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
-        "ids = t.apply_chat_template([{'role': 'user', 'content': 'Metformin, eGFR 28?'}], add_generation_prompt=True, return_tensors='pt', return_dict=True)\n"
+        "ids = t.apply_chat_template([{'role': 'user', 'content': 'Metformin, eGFR 28?'}], "
+        "add_generation_prompt=True, return_tensors='pt', return_dict=True)\n"
         "out = m.generate(**ids, max_new_tokens=8, do_sample=False)\n"
         "assert 'posology' not in sys.modules; print(out.shape[1])"
     )
     for stage in STAGES:
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(smoke.path / stage / "final")], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, str(smoke.path / stage / "final")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -73,7 +79,9 @@ def test_damage_is_seen_by_doctor_and_mended_by_run(smoke: Finished) -> None:
 
 
 def test_ask_answers_under_the_notice(smoke: Finished) -> None:
-    done = posology("ask", "Can my patient take metformin with an eGFR of 28?", "--run", "smoke", cwd=smoke.path.parents[1])
+    done = posology(
+        "ask", "Can my patient take metformin with an eGFR of 28?", "--run", "smoke", cwd=smoke.path.parents[1]
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("Not for care of patients: no clinician has reviewed these facts or answers.")
 

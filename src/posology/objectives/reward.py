@@ -122,7 +122,9 @@ class Ensemble:
     def normalised(self, rows: SequenceBatch) -> Tensor:
         """Each member's score in units of its own standard deviation on the reference answers: (M, B)."""
         with self.precision():
-            score_MB = torch.stack([member(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT).float() for member in self.members])
+            score_MB = torch.stack(
+                [member(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT).float() for member in self.members]
+            )
         mean_M1, std_M1 = torch.tensor(self.mean)[:, None], torch.tensor(self.std)[:, None]
         return (score_MB - mean_M1) / std_M1
 
