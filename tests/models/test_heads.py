@@ -145,3 +145,21 @@ def test_damaged_folders_are_one_line_errors(tiny: Any, tmp_path: Path) -> None:
     (tmp_path / "trunk" / "model.safetensors").write_bytes(b"")
     with pytest.raises(UserError, match="cannot read the model"):
         load_scalar_model(tmp_path)
+
+
+def test_surprise_is_what_cross_entropy_says(tiny: Any) -> None:
+    """The two extra numbers: -5 times the mean and -1 times the largest -log p of the scored tokens, with gradient."""
+    model = with_head(from_language_model(tiny(), likelihood=True))
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.weight[0, -2:] = torch.tensor([0.2, 1.0])
+    ids, mask = padded(ROWS, "right")
+    scored = mask & (torch.arange(ids.shape[1]) > 3)
+    scores = model(ids, mask, scored_BT=scored)
+    language_model = tiny()
+    for row, score in zip(range(3), scores.detach().tolist(), strict=True):
+        logits = language_model(ids[row : row + 1, : int(mask[row].sum())]).logits[0]
+        nll = torch.nn.functional.cross_entropy(logits[3:-1], ids[row, 4 : int(mask[row].sum())], reduction="none")
+        assert score == pytest.approx(-float(nll.detach().mean() + nll.detach().max()), rel=1e-4)
+    scores.sum().backward()
+    assert model.trunk.embed_tokens.weight.grad.abs().sum() > 0

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModel
 from posology.config import LoraConfig, UserError
 from posology.models.loading import FINGERPRINT, checked_folder, load_weights, require_tokenizer
 from posology.models.lora import apply_lora, is_lora, merge, save_adapter
+from posology.models.nll import linear_nll
 from posology.models.packed import hidden_at, hidden_states, mask_layout, trunk_of
 from posology.models.quiet import quiet
 
@@ -77,8 +78,7 @@ class ScalarModel(nn.Module):
     def _surprise(self, hidden_ND: Tensor, ids_BT: Tensor, scored_BT: Tensor) -> Tensor:
         """(B, 2): -5 * mean and -1 * largest -log p of each row's scored tokens: of like size, higher is likelier."""
         row_N, place_N = scored_BT.nonzero(as_tuple=True)
-        logits_NV = F.linear(hidden_ND, self.trunk.get_input_embeddings().weight.to(hidden_ND.dtype)).float()
-        nll_N = F.cross_entropy(logits_NV, ids_BT[row_N, place_N], reduction="none")
+        nll_N, _ = linear_nll(hidden_ND, self.trunk.get_input_embeddings().weight, ids_BT[row_N, place_N])
         zero_B = nll_N.new_zeros(ids_BT.shape[0])
         mean_B = zero_B.index_add(0, row_N, nll_N) / scored_BT.sum(1).clamp_min(1)
         most_B = zero_B.scatter_reduce(0, row_N, nll_N, "amax")
