@@ -33,7 +33,7 @@ def test_cache_is_no_cache(tiny: Any, prompts: list[list[int]], name: str) -> No
     model = family(name, tiny)
     decoder = CacheDecoder(model, 0) if "through" in name else make_decoder(model, 0)
     assert isinstance(decoder, LlamaDecoder if name == "llama" else CacheDecoder)
-    texts = [list(prompt) for prompt in prompts]
+    texts = [list(prompt) for prompt in [*prompts, prompts[2], prompts[0], prompts[2]]]
     generator = torch.Generator().manual_seed(1)
     logits = decoder.prefill(texts)
     for step in range(GROWTH + 6):

@@ -36,7 +36,7 @@ def linear_nll(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple
     """The same for logits = hidden @ weight.T, on a CPU."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight_VD.dtype
     with torch.autocast("cpu", enabled=False):
-        nll_N, hit_N = _LinearNll.apply(hidden_ND.to(dtype), weight_VD.to(dtype), targets_N)
+        nll_N, hit_N = _LinearNll.apply(hidden_ND.to(dtype), weight_VD.to(dtype), targets_N)  # type: ignore[no-untyped-call]
     return nll_N, hit_N
 
 

@@ -59,6 +59,15 @@ class LlamaDecoder:
         self.eps = trunk.config.rms_norm_eps
 
     def prefill(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        number_of = {prompt: number for number, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        logits = self._read(list(number_of))
+        if len(number_of) == len(prompts):
+            return logits
+        index = torch.tensor([number_of[tuple(prompt)] for prompt in prompts])  # several answers to one prompt
+        self.keep(index)
+        return logits[index]
+
+    def _read(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         rows, width = len(prompts), max(len(prompt) for prompt in prompts)
         lengths_B = torch.tensor([len(prompt) for prompt in prompts])
         segments_BT = (torch.arange(width) < lengths_B[:, None]).long()
