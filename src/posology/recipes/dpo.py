@@ -10,6 +10,7 @@ from posology.recipes.materials import (
     adapter_settings,
     curriculum_of,
     encode_pairs,
+    fixed_answers,
     language_model_saver,
     open_parent,
     stage_fingerprint,
@@ -48,9 +49,9 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         label_smoothing=settings.label_smoothing, anchor=settings.anchor, seed=config.seed, pad=tokenizer.pad,
         precision=pick_precision(settings.fit.precision), micro_batches=settings.fit.micro_batches,
     )  # fmt: skip
-    stage.note(pairs=len(train), dropped_pairs=dropped)
+    stage.note(parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
-        save_final=language_model_saver(policy, tokenizer),
+        save_final=language_model_saver(policy, tokenizer), answers=fixed_answers(policy, tokenizer),
     )  # fmt: skip
     return stage

@@ -28,8 +28,14 @@ from posology.objectives.pairs import Pair
 from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import sample
 from posology.runs import Run, Stage, resolve_parent
+from posology.text.calculator import render
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
 from posology.text.tokenizer import Tokenizer, save_tokenizer
+
+FIXED_QUESTIONS = (
+    "Can my patient take metformin with an eGFR of 28?",
+    "Can I give ibuprofen to a patient who takes warfarin?",
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,23 @@ def language_model_saver(model: Any, tokenizer: Tokenizer) -> Callable[[Path], N
         save_tokenizer(tokenizer, folder)
 
     return save
+
+
+def fixed_answers(model: Any, tokenizer: Tokenizer) -> Callable[[], list[tuple[str, str]]]:
+    """The same questions, answered greedily whenever the loop evaluates: samples.jsonl shows a model as it learns."""
+
+    def ask() -> list[tuple[str, str]]:
+        rollout = sample(
+            model, [encode_prompt(tokenizer, question) for question in FIXED_QUESTIONS], pad=tokenizer.pad,
+            end=tokenizer.end, max_new_tokens=64, temperature=0, hook=calculator_hook(tokenizer),
+            hook_on=frozenset({tokenizer.equals}), precision=pick_precision(),
+        )  # fmt: skip
+        return [
+            (question, render(tokenizer.decode(ids)))
+            for question, ids in zip(FIXED_QUESTIONS, rollout.ids, strict=True)
+        ]
+
+    return ask
 
 
 def sample_answers(

@@ -17,6 +17,7 @@ from posology.recipes.materials import (
     Parent,
     adapter_settings,
     curriculum_of,
+    fixed_answers,
     language_model_saver,
     open_parent,
     stage_fingerprint,
@@ -55,11 +56,15 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
     )  # fmt: skip
-    stage.note(forced=forced, reward_accuracy=gate_figures(judge))
+    stage.note(
+        parents={parent.name: parent.digest, judge.name: judge.digest},
+        forced=forced,
+        reward_accuracy=gate_figures(judge),
+    )
     every = settings.monitor_every * objective.stride
     fit(
         objective, settings.fit.model_copy(update={"evaluate_every": every}), stage, seed=config.seed, fingerprint=made_of,
-        progress=progress, save_final=language_model_saver(policy, tokenizer),
+        progress=progress, save_final=language_model_saver(policy, tokenizer), answers=fixed_answers(policy, tokenizer),
     )  # fmt: skip
     return stage
 

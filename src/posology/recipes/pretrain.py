@@ -40,6 +40,7 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
         vocabulary=tokenizer.size, micro_batches=settings.fit.micro_batches, packing=settings.packing, from_scratch=True,
         heldout_bytes=sum(len(text.encode()) for text in heldout),
     )  # fmt: skip
+    stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
         save_final=language_model_saver(model, tokenizer),

@@ -71,6 +71,7 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         ensemble = load_ensemble(folder, tokenizer, precision)
         measured = figures(ensemble, tokenizer, curriculum, library_of(config), config.seed, settings.probes)
         atomic_write_json(folder / "heldout.json", measured)
+    stage.note(parents={parent.name: parent.digest})
     stage.mark_finished(made_of, pairs={name: len(rows) for name, rows in pairs.items()})
     return stage
 

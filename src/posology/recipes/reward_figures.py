@@ -31,7 +31,7 @@ def figures(
     """Plain JSON: "heldout_facts" (the headline), "heldout_wordings", "length_ruler", "by_corruption", "probes" ..."""
     splits = {
         name: [pair for pair in curriculum.preferences if pair.split == name]
-        for name in ("heldout_facts", "heldout_wordings", "dev")
+        for name in ("heldout_facts", "heldout_wordings")
     }
     margins = {name: margins_of(ensemble, tokenizer, pairs) for name, pairs in splits.items()}
     facts, headline = splits["heldout_facts"], margins["heldout_facts"]

@@ -10,6 +10,7 @@ from posology.recipes.materials import (
     adapter_settings,
     curriculum_of,
     encode_dialogues,
+    fixed_answers,
     language_model_saver,
     open_parent,
     stage_fingerprint,
@@ -51,8 +52,9 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         precision=pick_precision(settings.fit.precision), vocabulary=tokenizer.size,
         micro_batches=settings.fit.micro_batches, packing=settings.packing,
     )  # fmt: skip
+    stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
-        save_final=language_model_saver(model, tokenizer),
+        save_final=language_model_saver(model, tokenizer), answers=fixed_answers(model, tokenizer),
     )  # fmt: skip
     return stage
