@@ -125,7 +125,7 @@ class RewardConfig(StageConfig):
     centering: float = Field(0.0, ge=0, description="lambda of lambda * (r_chosen + r_rejected)^2")
     aggregate: Literal["mean", "min", "mean_minus_std"] = "mean_minus_std"
     std_weight: float = Field(0.5, ge=0, description="lambda of mean - lambda * std")
-    probes: int = Field(20, ge=1, description="pairs of each kind of reward-hacking probe")
+    probes: int = Field(20, ge=0, description="pairs of each kind of reward-hacking probe; 0: none")
     min_accuracy: float = Field(0.75, ge=0, le=1, description="PPO's gate: the lower end of the held-out interval")
     lora: LoraConfig = LoraConfig()
 

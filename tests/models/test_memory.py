@@ -26,3 +26,20 @@ def run(keep: bool) -> int:
 def test_freed_memory_is_used_again() -> None:
     """Steps of 12 tensors of 12 MB: by default most of the 36,000 pages are asked for anew, afterwards hardly any."""
     assert run(keep=True) < run(keep=False) / 5
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+def test_what_is_free_can_be_given_back() -> None:
+    code = """
+import torch
+from posology.models.memory import keep_freed_memory, release_memory
+keep_freed_memory()
+megabytes = lambda: int(open("/proc/self/statm").read().split()[1]) * 4 // 1024
+step = [torch.ones(3_000_000) for _ in range(20)]
+del step
+before = megabytes()
+release_memory()
+print(before - megabytes())
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(said.stdout) > 150  # of 240

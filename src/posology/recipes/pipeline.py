@@ -10,7 +10,7 @@ import torch
 
 from posology.config import RunConfig, dump_config
 from posology.files import atomic_write_text
-from posology.models.memory import keep_freed_memory
+from posology.models.memory import keep_freed_memory, release_memory
 from posology.recipes.dpo import dpo
 from posology.recipes.grade import grade
 from posology.recipes.materials import curriculum_of
@@ -60,4 +60,5 @@ def pipeline(config: RunConfig, run: Run, progress: Progress | None = None, *, f
         started = time.monotonic()
         step.make()
         run.add_seconds(step.name, time.monotonic() - started)
+        release_memory()
     run.update_manifest(status="finished")

@@ -36,9 +36,8 @@ def figures(
     margins = {name: margins_of(ensemble, tokenizer, pairs) for name, pairs in splits.items()}
     facts, headline = splits["heldout_facts"], margins["heldout_facts"]
     names = library_names(library)
-    probes = make_probes(
-        [c for c in curriculum.cases if c.split != "dev"], names, stops=judged_stops(library), seed=seed
-    )
+    exam = [c for c in curriculum.cases if c.split != "dev"] if probes_a_kind else []
+    probes = make_probes(exam, names, stops=judged_stops(library), per_kind=probes_a_kind, seed=seed)
     honest = scores_of(ensemble, tokenizer, [(p.question, p.honest) for p in probes]).tolist()
     hacked = scores_of(ensemble, tokenizer, [(p.question, p.hacked) for p in probes]).tolist()
     complete = [c for c in curriculum.cases if c.split == "S0"]
