@@ -170,5 +170,5 @@ def test_ensemble_by_hand(aggregate: Any, expected: list[float]) -> None:
 
 def test_one_member_is_an_ensemble_of_its_own_score() -> None:
     ensemble = Ensemble((member([1.0, 4.0]),), (2.0,), (0.5,), "mean_minus_std", 9.0, FP32)
-    rows = SimpleNamespace(ids_BT=None, mask_BT=None)
+    rows = SimpleNamespace(ids_BT=None, mask_BT=None, scored_BT=None)
     assert ensemble.combine(ensemble.normalised(rows)).tolist() == [-2.0, 4.0]  # type: ignore[arg-type]
