@@ -23,15 +23,6 @@ def whiten(x_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return (x_BT - mean) * torch.rsqrt(variance + 1e-8) * mask_BT
 
 
-def cross_entropy_sum(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-    """Summed negative log-likelihood of the targets, in nats (Shannon 1948); targets of -100 are not scored.
-
-    bfloat16 logits are widened first; float64 stays (finite differences need it).
-    """
-    wide_NV = logits_NV if logits_NV.dtype == torch.float64 else logits_NV.float()
-    return F.cross_entropy(wide_NV, targets_N, reduction="sum", ignore_index=-100)
-
-
 def bradley_terry(margin_B: Tensor, label_B: Tensor) -> Tensor:
     """-[q log sigma(m) + (1 - q) log sigma(-m)] for margin m = r_chosen - r_rejected and label q.
 

@@ -54,7 +54,7 @@ STORIES = {
         "the mean surprise, in nats, at each next token; a nat is 1.44 bits",
         "A low loss does not make an answer true: the model goes on with a text, and asked a question it may simply go on "
         "asking. Losses under different tokenizers do not compare; bits per byte do.",
-        (("equation", "objectives/losses.py · cross_entropy_sum"), ("objective", "objectives/next_token.py"),
+        (("equation", "models/nll.py · token_nll"), ("objective", "objectives/next_token.py"),
          ("recipe", "recipes/pretrain.py")),
     ),
     "sft": Story(
@@ -66,7 +66,7 @@ STORIES = {
         "the same surprise, over the answer's tokens A only",
         "It copies its teachers and cannot pass them: each optional part of an answer stands in half of the demonstrations, "
         "so a faithful copy is complete only some of the time. And a low loss on demonstrations is no mark in the exam.",
-        (("equation", "objectives/losses.py · cross_entropy_sum"), ("objective", "objectives/next_token.py"),
+        (("equation", "models/nll.py · token_nll"), ("objective", "objectives/next_token.py"),
          ("recipe", "recipes/sft.py")),
     ),
     "reward": Story(
