@@ -41,6 +41,13 @@ class DataConfig(Section):
 
 class TokenizerConfig(Section):
     vocabulary: int = Field(3072, ge=320, le=65536)
+    phrases: int = Field(512, ge=0, description="of these, tokens of several words, learnt from the answers alone")
+
+    @model_validator(mode="after")
+    def _leaves_words(self) -> TokenizerConfig:
+        if self.vocabulary - self.phrases < 264:
+            raise ValueError(f"phrases {self.phrases} leaves no room for 256 bytes and 8 marks in {self.vocabulary}")
+        return self
 
 
 class ModelConfig(Section):
@@ -198,6 +205,7 @@ class RunConfig(Section):
 
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="auto: a GPU where one is there")
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

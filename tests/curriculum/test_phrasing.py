@@ -42,7 +42,7 @@ def test_reserved_wordings_differ_by_name_and_by_structure() -> None:
 
 def test_every_frame_names_the_drug_and_its_slot() -> None:
     for frame in FRAMES:
-        assert ("{drug}" in frame.text or "{Drug}" in frame.text) and f"{{{frame.slot}}}" in frame.text, frame.name
+        assert "{drug}" in frame.text.lower() and f"{{{frame.slot}}}" in frame.text.lower(), frame.name
 
 
 def words(text: str) -> set[str]:
@@ -65,4 +65,4 @@ def test_frames_alone_use_words_that_train() -> None:
         return {w for frame in FRAMES if frame.group == group for w in words(re.sub(r"\{\w+\}", " ", frame.text))}
 
     assert own("exam") <= own("train") | {"to"}
-    assert own("dev") <= own("train") | {"to"}
+    assert own("dev") - own("train")  # development is the harder split: it also asks in words that nothing taught

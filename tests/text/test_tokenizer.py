@@ -124,3 +124,39 @@ def test_missing_damaged_and_foreign_tokenizers_are_one_line_errors(tokenizer: T
     path.write_text(json.dumps(raw))
     with pytest.raises(UserError, match=r"lacks the special tokens <\|calc\|>$"):
         load_tokenizer(tmp_path)
+
+
+ANSWERS = ["Avoid ibuprofen. Reason: additive bleeding.", "The eGFR of 28 is below 30. Avoid metformin."] * 20
+
+
+def with_phrases(count: int = 24) -> Tokenizer:
+    return train_tokenizer(CORPUS + ANSWERS, 420, ANSWERS, count)
+
+
+def test_phrases_are_tokens_of_several_words_inside_one_sentence() -> None:
+    tokens = [with_phrases().decode([i]) for i in range(len(SPECIALS), with_phrases().size)]
+    assert " Reason: additive bleeding." in tokens
+    assert [text for text in tokens if ". " in text.strip()] == []
+    assert [text for text in tokens if any(c.isdigit() for c in text) and len(text) > 1] == []
+
+
+def test_phrases_leave_the_words_of_other_texts_as_they_were() -> None:
+    plain, phrased = train_tokenizer(CORPUS + ANSWERS, 396), with_phrases()
+    question = "May I give codeine, 20 mg, if metformin is unknown?"
+    assert [plain.decode([i]) for i in plain.encode_text(question)] == [
+        phrased.decode([i]) for i in phrased.encode_text(question)
+    ]
+    assert len(phrased.encode_text(ANSWERS[0])) < len(plain.encode_text(ANSWERS[0]))
+
+
+@given(text=st.text(alphabet="abR :.e28n\n", max_size=40))
+def test_text_comes_back_through_phrases(text: str) -> None:
+    assert PHRASED.decode(PHRASED.encode_text(text)) == text
+
+
+def test_phrases_have_the_same_bytes_in_any_order() -> None:
+    again = train_tokenizer(reversed(CORPUS + ANSWERS), 420, reversed(ANSWERS), 24)
+    assert again.fingerprint == with_phrases().fingerprint
+
+
+PHRASED = with_phrases()

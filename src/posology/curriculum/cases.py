@@ -92,7 +92,9 @@ class _Exam:
         """Which values the deciding number may have: new ones in S2, every other round in development."""
         if not target.number_field or (split == "dev" and number % 2):
             return "train"
-        return {"S2": "exam", "dev": "dev"}.get(split, "train")  # type: ignore[return-value]
+        if split == "dev":
+            return "dev"
+        return "exam" if split == "S2" else "train"
 
     def _twins(self, one: Situation, rng: random.Random, numbers: Group, wish: Wish, name: str) -> list[Case]:
         other = self.examiner.across(one, rng, numbers) if one.target.number_field else None

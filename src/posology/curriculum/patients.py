@@ -16,7 +16,7 @@ from posology.curriculum.splits import Group, number_group
 from posology.curriculum.targets import ADULT, Target
 from posology.knowledge.fact import Condition
 from posology.knowledge.library import Library
-from posology.knowledge.patient import Allergy, Genotype, Patient
+from posology.knowledge.patient import ALL_REACTIONS, Allergy, Genotype, Patient, Reaction
 
 CAPPED = 0.4  # share of weights, where a cap can be reached, at which the cap decides
 HEAVIEST = 1.7  # a child's greatest weight in a question, against the middle for the age
@@ -191,8 +191,9 @@ def _one(condition: Condition, target: Target, draft: Draft, rng: random.Random)
         draft.graded = True
         draft.grades = [grade for grade in draft.grades if inside.holds(float("ABC".index(grade) + 1))]
     elif kind == "allergy":
-        reaction = condition.value or rng.choice(("immediate", "mild"))
-        fields["allergies"] = (*fields.get("allergies", ()), Allergy(condition.field, reaction))  # type: ignore[arg-type]
+        said = condition.value or rng.choice(("immediate", "mild"))
+        reaction: Reaction = next((known for known in ALL_REACTIONS if known == said), "unknown")
+        fields["allergies"] = (*fields.get("allergies", ()), Allergy(condition.field, reaction))
     elif kind == "genotype":
         fields["genotypes"] = (*fields.get("genotypes", ()), Genotype(condition.field, condition.value))
     elif kind in ("comed", "comed_class"):

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from posology.curriculum.chatter import SURNAMES, around, person
 from posology.curriculum.mentions import Mention, head, mentions
 from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
 from posology.curriculum.splits import Group
@@ -54,11 +55,16 @@ def ask(
             frame = rng.choice(choices)
     structure = rng.choice(STRUCTURES[frame.slot][group])
     drug = f"{slots.drug} for {spelled(patient.indication)}" if patient.indication else slots.drug
+    sex = "female" if patient.pregnant or patient.lactating else patient.sex
+    named = person(sex, rng) if group == "train" and rng.random() < SURNAMES else ""
+    described = _describe(frame.slot, structure, patient, said, rng, named)
     text = frame.text.format(
         drug=drug, Drug=capital(drug), to="in" if patient.indication else "for",
-        **{frame.slot: _describe(frame.slot, structure, patient, said, rng)},
+        **{frame.slot: described, capital(frame.slot): capital(described)},
     )  # fmt: skip
-    return Question(capital(text) if frame.text[0] != "{" else text, f"{frame.name}|{structure}")
+    text = text.replace(",?", "?").replace(",.", ".")  # a description in commas at the end
+    text = capital(text) if frame.text[0] != "{" else text
+    return Question(around(text, rng) if group == "train" else text, f"{frame.name}|{structure}")
 
 
 def capital(text: str) -> str:
@@ -83,11 +89,14 @@ def _fits(frame: Frame, patient: Patient, said: Sequence[Mention]) -> bool:
     return 1 <= len(said) + aged <= 2 and not sexed
 
 
-def _describe(slot: str, structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+def _describe(
+    slot: str, structure: str, patient: Patient, said: list[Mention], rng: random.Random, named: str = ""
+) -> str:
+    """The patient in the shape of a slot; `named` stands for the noun where one is needed."""
     if slot == "np":
-        return _noun_phrase(structure, patient, said, rng)
+        return _noun_phrase(structure, patient, said, rng, named)
     if slot == "sentence":
-        return _sentence(structure, patient, said, rng)
+        return _sentence(structure, patient, said, rng, named)
     if slot == "comed":
         return said[0].when.removeprefix("with ")
     everything = [*_age_and_sex(patient, rng), *said]
@@ -96,10 +105,20 @@ def _describe(slot: str, structure: str, patient: Patient, said: list[Mention], 
             rng.shuffle(everything)
         elif structure == "backward":
             everything.reverse()
-        return ", ".join(spelled(mention.chart) for mention in everything)
+        return _listed(everything, structure)
     if slot == "when":
         return " ".join(spelled(mention.when) for mention in reversed(everything))
     return " and ".join(spelled(mention.given) for mention in everything)
+
+
+def _listed(everything: Sequence[Mention], structure: str = "") -> str:
+    """ "62 y, male, eGFR 28", or with "and" before the last, or with slashes."""
+    texts = [spelled(mention.chart) for mention in everything]
+    if structure == "slashes":
+        return " / ".join(texts)
+    if structure == "and" and len(texts) > 1:
+        return f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return ", ".join(texts)
 
 
 def _age_and_sex(patient: Patient, rng: random.Random) -> list[Mention]:
@@ -107,12 +126,18 @@ def _age_and_sex(patient: Patient, rng: random.Random) -> list[Mention]:
     return mentions(bare, rng, age_too=True)
 
 
-def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: random.Random, named: str = "") -> str:
     noun = head(patient, rng)
+    if named:  # "Mrs Brandt, a 62-year-old woman"
+        noun = named if noun.startswith(("my ", "a patient", "someone", "a woman", "a man")) else f"{named}, {noun}"
     if not said:
         return noun
     if structure == "list":
-        return f"{noun} ({', '.join(spelled(mention.chart) for mention in said)})"
+        return f"{noun} ({_listed(said)})"
+    if structure == "commas":
+        return f"{noun}, {_listed(said)},"
+    if structure == "bare":  # as it is jotted down: "62 y, male, eGFR 28"
+        return _listed([*_age_and_sex(patient, rng), *said])
     if structure == "who":
         return f"{noun} who {' and '.join(spelled(mention.does) for mention in said)}"
     if patient.pregnant and not patient.trimester and patient.age_years is None and rng.random() < 0.4:
@@ -130,14 +155,18 @@ def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: ran
     return text
 
 
-def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random.Random) -> str:
+def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random.Random, named: str = "") -> str:
     everything = [*_age_and_sex(patient, rng), *said]
+    if structure == "chart":
+        return f"{named or 'My patient'}: {_listed(everything)}."
+    if structure == "see":
+        return f"I see {_noun_phrase('after', patient, said, rng)}."
     if structure == "given":
         return capital(" and ".join(spelled(mention.given) for mention in everything)) + "."
     if said and rng.random() < 0.5:  # age and sex in the noun
         noun, told = capital(head(patient, rng)), said
     else:
-        noun, told = "My patient", everything
+        noun, told = named or "My patient", everything
     if structure == "two" and len(told) > 1:
         first, *rest = told
         then = capital(" and ".join(spelled(mention.given) for mention in rest))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 Reaction = Literal["immediate", "severe delayed", "mild", "unknown"]
+ALL_REACTIONS: tuple[Reaction, ...] = get_args(Reaction)
 
 
 @dataclass(frozen=True)

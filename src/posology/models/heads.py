@@ -135,8 +135,10 @@ def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None
     (folder / "scalar.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def load_scalar_model(path: Path | str, *, tokenizer: str | None = None) -> ScalarModel:
-    """The ScalarModel saved in a folder; UserError for missing or damaged files, or another tokenizer's."""
+def load_scalar_model(
+    path: Path | str, *, tokenizer: str | None = None, device: str | torch.device = "cpu"
+) -> ScalarModel:
+    """The ScalarModel saved in a folder, on `device`; UserError for missing or damaged files, or another tokenizer's."""
     folder = Path(path)
     if not (folder / "scalar.json").is_file():
         raise UserError(f"no reward model in {folder}: scalar.json is missing", "make one with `posology reward`")
@@ -153,4 +155,4 @@ def load_scalar_model(path: Path | str, *, tokenizer: str | None = None) -> Scal
         model.head.load_state_dict(head)
     except RuntimeError as error:
         raise UserError(f"{folder}: head and trunk do not fit: {' '.join(str(error).split())[:300]}") from None
-    return model.eval()
+    return model.eval().to(device)

@@ -25,8 +25,9 @@ def load_language_model(
     tokenizer: str | None = None,
     dtype: torch.dtype = torch.float32,
     seed: int = 0,
+    device: str | torch.device = "cpu",
 ) -> Any:
-    """The causal LM saved in a local folder, with fresh adapters where `lora` asks for them.
+    """The causal LM saved in a local folder, on `device`, with fresh adapters where `lora` asks for them.
 
     `tokenizer` is a tokenizer's fingerprint: a model trained with another one is refused. UserError for a path that
     is no folder, damaged or missing files, pickled weights, and models that need code of their own.
@@ -34,7 +35,7 @@ def load_language_model(
     folder = checked_folder(path)
     config = _config(folder)
     require_tokenizer(config, tokenizer, folder)
-    model = load_weights(AutoModelForCausalLM, folder, config, dtype)
+    model = load_weights(AutoModelForCausalLM, folder, config, dtype).to(device)
     return apply_lora(model, lora, seed) if lora is not None else model
 
 

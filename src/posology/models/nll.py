@@ -33,7 +33,11 @@ def token_nll(model: Any, hidden_ND: Tensor, targets_N: Tensor) -> tuple[Tensor,
 
 
 def linear_nll(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for logits = hidden @ weight.T, on a CPU."""
+    """The same for logits = hidden @ weight.T."""
+    if hidden_ND.device.type != "cpu":
+        logits_NV = F.linear(hidden_ND, weight_VD).float()
+        nll_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
+        return nll_N, logits_NV.detach().argmax(-1) == targets_N
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight_VD.dtype
     with torch.autocast("cpu", enabled=False):
         nll_N, hit_N = _LinearNll.apply(hidden_ND.to(dtype), weight_VD.to(dtype), targets_N)  # type: ignore[no-untyped-call]

@@ -65,7 +65,7 @@ class DpoObjective:
     def _loss(self, batch: PairBatch, split: str) -> tuple[Tensor, Metrics]:
         self.model.eval()
         logp_2B, tokens_2B = self._log_probs(self.model, batch)
-        shift_2B = logp_2B - self._reference_log_probs(batch, split)
+        shift_2B = logp_2B - self._reference_log_probs(batch, split).to(logp_2B.device)
         chosen_B, rejected_B = shift_2B.chunk(2)
         tokens_chosen_B, tokens_rejected_B = tokens_2B.chunk(2)
         margin_B = chosen_B - rejected_B
@@ -108,7 +108,8 @@ class DpoObjective:
         """Summed log-probability of each answer and its number of tokens, chosen above rejected: (2B,), (2B,)."""
         rows = both(batch, self.pad)
         scored = score_tokens(model, rows, self.precision)
-        return scored.per_row(scored.logp_N, len(rows.ids_BT)), rows.scored_BT.sum(1).clamp_min(1).float()
+        tokens_2B = rows.scored_BT.sum(1).clamp_min(1).float()
+        return scored.per_row(scored.logp_N, len(rows.ids_BT)), tokens_2B.to(scored.logp_N.device)
 
     def _reference_log_probs(self, batch: PairBatch, split: str) -> Tensor:
         """log pi_ref of the chosen answers above the rejected ones: (2B,)."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from posology.models.device import device_of
 from posology.models.heads import ScalarModel
 from posology.objectives.kl import exact_kl, k1, k2, k3
 from posology.objectives.losses import entropy, explained_variance, gae, whiten
@@ -95,9 +96,9 @@ def gather(
     `reference` gives (logits_NV, logp_N) of the frozen policy for a batch of rows. The reward of a token is
     -beta * k1; the answer's score stands on its last own token, which is the end token if there is one.
     """
-    sequences = answers_batch(prompts, rollout, pad)
-    rows = len(sequences.ids_BT)
-    shape_BT = torch.zeros(sequences.ids_BT.shape)
+    sequences = answers_batch(prompts, rollout, pad).to(device_of(policy))
+    rows, device = len(sequences.ids_BT), sequences.ids_BT.device
+    shape_BT = torch.zeros(sequences.ids_BT.shape, device=device)
     logp_BT, reference_BT, exact_BT, entropy_BT = (shape_BT.clone() for _ in range(4))
     for start in range(0, rows, chunk):
         part = sequences.rows(slice(start, start + chunk))
@@ -112,16 +113,16 @@ def gather(
     values_BT = token_values(critic, sequences, precision) * own_BT
     member_MB = ensemble.normalised(sequences)
     score_B = ensemble.combine(member_MB)
-    finished_B = torch.tensor(rollout.finished, dtype=torch.float32)
+    finished_B = torch.tensor(rollout.finished, dtype=torch.float32, device=device)
     answer_B = score_B - no_stop_penalty * (1 - finished_B)
     rewards_BT = -beta * k1(logp_BT, reference_BT) * own_BT
-    last_B = (sequences.scored_BT * torch.arange(own_BT.shape[1])).argmax(1)
+    last_B = (sequences.scored_BT * torch.arange(own_BT.shape[1], device=device)).argmax(1)
     total_B = rewards_BT.sum(1) + answer_B
-    rewards_BT[torch.arange(rows), last_B] += answer_B - others_mean(answer_B, answers_each)
+    rewards_BT[torch.arange(rows, device=device), last_B] += answer_B - others_mean(answer_B, answers_each)
     advantages_BT, returns_BT = gae(rewards_BT, values_BT, sequences.scored_BT, gamma, lam)
     own = sequences.scored_BT
     sampler_logp_N = torch.tensor([lp for lps, flags in zip(rollout.logprobs, rollout.own, strict=True)
-                                   for lp, flag in zip(lps, flags, strict=True) if flag])  # fmt: skip
+                                   for lp, flag in zip(lps, flags, strict=True) if flag], device=device)  # fmt: skip
     metrics = {
         "score": float(score_B.mean()),
         "reward": float(total_B.mean()),

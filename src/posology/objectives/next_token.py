@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from posology.errors import UserError
+from posology.models.device import device_of
 from posology.models.nll import token_nll
 from posology.models.packed import hidden_at
 from posology.objectives.policy import Precision
@@ -85,6 +86,7 @@ class NextToken:
         return self._epoch[1]
 
     def loss(self, batch: TokenBatch) -> tuple[Tensor, Metrics]:
+        batch = batch.to(device_of(self.model))
         scored_BT = batch.targets_BT != IGNORED
         with self.precision():
             hidden_ND = hidden_at(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT, scored_BT)

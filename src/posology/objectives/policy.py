@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from posology.models.device import device_of
 from posology.models.packed import head_logits, hidden_at
 from posology.training.batches import SequenceBatch
 
@@ -31,11 +32,11 @@ class Scored:
 
     def per_row(self, x_N: Tensor, rows: int) -> Tensor:
         """Sum a value of each token over its row: (N,) -> (B,)."""
-        return torch.zeros(rows, dtype=x_N.dtype).index_add(0, self.row_N, x_N)
+        return x_N.new_zeros(rows).index_add(0, self.row_N, x_N)
 
     def spread(self, x_N: Tensor, like_BT: Tensor) -> Tensor:
         """Put a value of each token at its place in a (B, T) float tensor, 0 elsewhere."""
-        out = torch.zeros(like_BT.shape, dtype=x_N.dtype)
+        out = x_N.new_zeros(like_BT.shape)
         return out.index_put((self.row_N, self.position_N), x_N)
 
 
@@ -52,6 +53,7 @@ def frozen(model: Any, reference: nn.Module | None) -> Iterator[nn.Module]:
 def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, temperature: float = 1.0) -> Scored:
     """Forward the rows once and read the log-probability of every scored token from the position before it."""
     assert not batch.scored_BT[:, 0].any(), "a row's first token has no token before it that could predict it"
+    batch = batch.to(device_of(model))
     with precision():
         before_BT = torch.nn.functional.pad(batch.scored_BT[:, 1:], (0, 1))
         hidden_ND = hidden_at(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long(), before_BT)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from posology.config import PpoConfig
+from posology.models.device import device_of
 from posology.models.heads import ScalarModel
 from posology.objectives import experience
 from posology.objectives.experience import Experience, answers_batch, distinct, gather, repeated, token_values
@@ -117,7 +118,8 @@ class PpoObjective:
             return []
         epoch, minibatch = divmod(within, self.config.minibatches)
         order = numpy_stream(self.seed, self.name, "minibatch", rollout, epoch).permutation(self.config.rows)
-        return [self._rollout[1].rows(torch.from_numpy(order[minibatch :: self.config.minibatches]))]
+        chosen = torch.from_numpy(order[minibatch :: self.config.minibatches])
+        return [self._rollout[1].rows(chosen.to(device_of(self.policy)))]
 
     def _gather(self, rollout: int) -> tuple[Experience, Metrics]:
         config = self.config
@@ -193,7 +195,7 @@ class PpoObjective:
         """Sample on held-out prompts, always with the same seed; let the monitor see reward and gold."""
         self.policy.eval()
         answers = self._sample(self.monitor_prompts, seed_of(self.seed, self.name, "monitor"))
-        rows = answers_batch(self.monitor_prompts, answers, self.pad)
+        rows = answers_batch(self.monitor_prompts, answers, self.pad).to(device_of(self.policy))
         scored = score_tokens(self.policy, rows, self.precision, self.config.temperature)
         reference_NV, _ = self._reference(rows)
         kl_B = scored.per_row(exact_kl(scored.logits_NV, reference_NV), len(rows.ids_BT))

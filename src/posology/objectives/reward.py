@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from posology.models.device import device_of
 from posology.models.heads import ScalarModel
 from posology.objectives.losses import bradley_terry, centering
 from posology.objectives.pairs import Order, Pair, both, pair_batch
@@ -55,7 +56,7 @@ class RewardObjective:
 
     def scores(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Float32 scores of chosen and rejected rows, from one forward."""
-        rows = both(batch, self.pad)
+        rows = both(batch, self.pad).to(device_of(self.model))
         with self.precision():
             score_2B = self.model(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT)
         chosen_B, rejected_B = score_2B.float().chunk(2)
@@ -64,7 +65,7 @@ class RewardObjective:
     def loss(self, batch: PairBatch) -> tuple[Tensor, Metrics]:
         chosen_B, rejected_B = self.scores(batch)
         margin_B = chosen_B - rejected_B
-        loss_B = bradley_terry(margin_B, batch.label_B)
+        loss_B = bradley_terry(margin_B, batch.label_B.to(margin_B.device))
         if self.centering_weight:
             loss_B = loss_B + self.centering_weight * centering(chosen_B, rejected_B)
         margin_B = margin_B.detach()
@@ -121,11 +122,12 @@ class Ensemble:
     @torch.no_grad()
     def normalised(self, rows: SequenceBatch) -> Tensor:
         """Each member's score in units of its own standard deviation on the reference answers: (M, B)."""
+        rows = rows.to(device_of(self.members[0]))
         with self.precision():
             score_MB = torch.stack(
                 [member(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT).float() for member in self.members]
             )
-        mean_M1, std_M1 = torch.tensor(self.mean)[:, None], torch.tensor(self.std)[:, None]
+        mean_M1, std_M1 = (score_MB.new_tensor(x)[:, None] for x in (self.mean, self.std))
         return (score_MB - mean_M1) / std_M1
 
     def combine(self, score_MB: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posology.config import RunConfig
+from posology.models.device import pick_device
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.dpo import DpoObjective
@@ -33,11 +34,11 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         return stage
     tokenizer = load_tokenizer(parent.path)
     preferences = curriculum_of(config, run).preferences
-    lora = adapter_settings(settings.lora)
+    lora, device = adapter_settings(settings.lora), pick_device(config.device)
     policy = load_language_model(
-        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter")
+        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=device
     )
-    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint)
+    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
     positions = policy.config.max_position_embeddings
     train, dropped = encode_pairs(tokenizer, (p for p in preferences if p.split == "train"), positions)
     heldout = {
@@ -47,7 +48,7 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     objective = DpoObjective(
         "dpo", policy, reference, train, heldout, pairs=settings.pairs, beta=settings.beta, variant=settings.variant,
         label_smoothing=settings.label_smoothing, anchor=settings.anchor, seed=config.seed, pad=tokenizer.pad,
-        precision=pick_precision(settings.fit.precision), micro_batches=settings.fit.micro_batches,
+        precision=pick_precision(settings.fit.precision, device.type), micro_batches=settings.fit.micro_batches,
     )  # fmt: skip
     stage.note(parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped)
     fit(

@@ -11,6 +11,7 @@ from posology.evaluation.grading import judged_stops
 from posology.evaluation.reading_text import library_names
 from posology.evaluation.scorecard import STAGES, build_scorecard, write_scorecard
 from posology.files import atomic_write_json, read_json, sha256_text, write_jsonl
+from posology.models.device import device_of, pick_device
 from posology.models.llama import language_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
@@ -79,7 +80,8 @@ def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progr
         return list(found["rows"])
     progress.say(f"{name}: answering {len(exam)} exam questions")
     tokenizer = load_tokenizer(stage.final)
-    model = load_language_model(stage.final, tokenizer=tokenizer.fingerprint)
+    device = pick_device(config.device)
+    model = load_language_model(stage.final, tokenizer=tokenizer.fingerprint, device=device)
     asked = _pretrained_share(exam, config) if name == "pretrain" else list(exam)
     rows = list(_sit(config, name, model, tokenizer, asked, "greedy", 0))
     doses = [case for case in asked if case.gold.dose_required]
@@ -112,7 +114,7 @@ def _sample(
     return sample(
         model, [encode_prompt(tokenizer, case.question) for case in cases], pad=tokenizer.pad, end=tokenizer.end,
         max_new_tokens=settings.max_new_tokens, temperature=1.0 if mode == "sample" else 0.0,
-        seed=seed_of(config.seed, "exam", number), rows=settings.rows, precision=pick_precision(),
+        seed=seed_of(config.seed, "exam", number), rows=settings.rows, precision=pick_precision(device=device_of(model).type),
         hook=None if mode == "closed_book" else calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}),
     )  # fmt: skip
 

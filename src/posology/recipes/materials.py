@@ -22,6 +22,7 @@ from posology.curriculum.records import Dialogue, Preference
 from posology.files import hash_files, sha256_text
 from posology.knowledge.library import FOLDER, Library, load_library
 from posology.knowledge.subset import subset
+from posology.models.device import device_of
 from posology.models.loading import save_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import Pair
@@ -142,7 +143,7 @@ def fixed_answers(model: Any, tokenizer: Tokenizer) -> Callable[[], list[tuple[s
         rollout = sample(
             model, [encode_prompt(tokenizer, question) for question in FIXED_QUESTIONS], pad=tokenizer.pad,
             end=tokenizer.end, max_new_tokens=64, temperature=0, hook=calculator_hook(tokenizer),
-            hook_on=frozenset({tokenizer.equals}), precision=pick_precision(),
+            hook_on=frozenset({tokenizer.equals}), precision=pick_precision(device=device_of(model).type),
         )  # fmt: skip
         return [
             (question, render(tokenizer.decode(ids)))
@@ -159,7 +160,8 @@ def sample_answers(
     asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     rollout = sample(
         model, asked, pad=tokenizer.pad, end=tokenizer.end, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed,
-        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=pick_precision(),
+        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}),
+        precision=pick_precision(device=device_of(model).type),
     )  # fmt: skip
     return [
         Encoded([*prompt, *ids], [*[False] * len(prompt), *own])

@@ -9,6 +9,7 @@ from posology.curriculum.build import Curriculum
 from posology.curriculum.records import Case
 from posology.evaluation.scorers import usefulness
 from posology.files import read_json
+from posology.models.device import pick_device
 from posology.models.heads import from_language_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
@@ -43,12 +44,12 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     forced = check_gate(judge, config.reward.min_accuracy, force=force)
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
-    lora = adapter_settings(settings.lora)
+    lora, device = adapter_settings(settings.lora), pick_device(config.device)
     policy = load_language_model(
-        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter")
+        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=device
     )
-    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint)
-    precision = pick_precision(settings.fit.precision)
+    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
+    precision = pick_precision(settings.fit.precision, device.type)
     watched = monitor_cases(curriculum, settings, config.seed)
     objective = PpoObjective(
         "ppo", policy, reference, from_language_model(policy), load_ensemble(judge.path, tokenizer, precision),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from posology.config import RunConfig
+from posology.models.device import pick_device
 from posology.models.llama import language_model
 from posology.models.precision import pick_precision
 from posology.objectives.next_token import NextToken
@@ -24,19 +27,16 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
         return stage
     tokenizer = load_tokenizer(parent.path)
     documents = curriculum_of(config, run).documents
-    model = language_model(
-        config.model,
-        tokenizer.size,
-        seed_of(config.seed, "weights"),
-        bos=tokenizer.bos,
-        eos=tokenizer.end,
-        pad=tokenizer.pad,
-    )
+    device = pick_device(config.device)
+    model: Any = language_model(
+        config.model, tokenizer.size, seed_of(config.seed, "weights"), bos=tokenizer.bos, eos=tokenizer.end, pad=tokenizer.pad,
+    )  # fmt: skip
+    model.to(device)
     train = [encode_document(tokenizer, document.text) for document in documents if document.split == "train"]
     heldout = [document.text for document in documents if document.split == "heldout"]
     objective = NextToken(
         "pretrain", model, train, [encode_document(tokenizer, text) for text in heldout],
-        tokens=settings.tokens, row=settings.row, seed=config.seed, precision=pick_precision(settings.fit.precision),
+        tokens=settings.tokens, row=settings.row, seed=config.seed, precision=pick_precision(settings.fit.precision, device.type),
         vocabulary=tokenizer.size, micro_batches=settings.fit.micro_batches, packing=settings.packing, from_scratch=True,
         heldout_bytes=sum(len(text.encode()) for text in heldout),
     )  # fmt: skip

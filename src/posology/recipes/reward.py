@@ -10,11 +10,11 @@ import torch
 from posology.config import RewardConfig, RunConfig
 from posology.curriculum.build import Curriculum
 from posology.files import atomic_write_json, publish, read_json
+from posology.models.device import pick_device
 from posology.models.heads import ScalarModel, from_language_model, load_scalar_model, save_scalar_model
 from posology.models.loading import load_language_model
-from posology.models.precision import pick_precision
+from posology.models.precision import Precision, pick_precision
 from posology.objectives.pairs import Pair, sequence_batch
-from posology.objectives.policy import Precision
 from posology.objectives.reward import Ensemble, RewardObjective
 from posology.recipes.materials import (
     adapter_settings,
@@ -46,8 +46,9 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         return stage
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
-    base = load_language_model(parent.path, tokenizer=tokenizer.fingerprint)
-    precision = pick_precision(settings.fit.precision)
+    device = pick_device(config.device)
+    base = load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
+    precision = pick_precision(settings.fit.precision, device.type)
     pairs = pairs_by_split(tokenizer, curriculum, base.config.max_position_embeddings)
     heldout = {name: pairs[name][:WATCHED] for name in ("heldout_wordings", "heldout_facts")}
     for number in range(settings.members):
@@ -99,7 +100,7 @@ def _assemble(
     settings: RewardConfig, stage: Stage, folder: Path, references: list[Encoded], tokenizer: Tokenizer, precision: Precision
 ) -> None:  # fmt: skip
     """Copy the members into one folder and note each one's mean and spread on the reference answers."""
-    members = tuple(load_scalar_model(stage.member(k).final) for k in range(settings.members))
+    members = tuple(load_scalar_model(stage.member(k).final, device=precision.device) for k in range(settings.members))
     unit = Ensemble(members, (0.0,) * len(members), (1.0,) * len(members), "mean", 0.0, precision)
     rows = [sequence_batch(references[i : i + 64], tokenizer.pad) for i in range(0, len(references), 64)]
     score_MB = torch.cat([unit.normalised(batch) for batch in rows], 1)
@@ -123,7 +124,8 @@ def load_ensemble(folder: Path, tokenizer: Tokenizer, precision: Precision) -> E
     """The reward models of a finished reward stage; UserError if they were trained with another tokenizer."""
     about = read_json(folder / "ensemble.json")
     members = tuple(
-        load_scalar_model(folder / f"member-{k}", tokenizer=tokenizer.fingerprint) for k in range(len(about["mean"]))
+        load_scalar_model(folder / f"member-{k}", tokenizer=tokenizer.fingerprint, device=precision.device)
+        for k in range(len(about["mean"]))
     )
     return Ensemble(
         members, tuple(about["mean"]), tuple(about["std"]), about["aggregate"], about["std_weight"], precision

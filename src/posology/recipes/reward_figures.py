@@ -63,7 +63,7 @@ def scores_of(ensemble: Ensemble, tokenizer: Tokenizer, answers: Sequence[tuple[
     for start in range(0, len(order), ROWS):
         index = order[start : start + ROWS]
         batch = sequence_batch([encoded[i] for i in index], tokenizer.pad)
-        out[index] = ensemble.combine(ensemble.normalised(batch))
+        out[index] = ensemble.combine(ensemble.normalised(batch)).cpu()
     return out
 
 

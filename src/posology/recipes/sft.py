@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posology.config import RunConfig
+from posology.models.device import pick_device
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.next_token import NextToken
@@ -34,11 +35,13 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         return stage
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
+    device = pick_device(config.device)
     model = load_language_model(
         parent.path,
         adapter_settings(settings.lora),
         tokenizer=tokenizer.fingerprint,
         seed=seed_of(config.seed, "adapter"),
+        device=device,
     )
     train = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "train"))
     heldout = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "dev"))[:HELDOUT]
@@ -49,7 +52,7 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         train += [encode_document(tokenizer, text) for text in picked]
     objective = NextToken(
         "sft", model, train, heldout, tokens=settings.tokens, row=settings.row, seed=config.seed,
-        precision=pick_precision(settings.fit.precision), vocabulary=tokenizer.size,
+        precision=pick_precision(settings.fit.precision, device.type), vocabulary=tokenizer.size,
         micro_batches=settings.fit.micro_batches, packing=settings.packing,
     )  # fmt: skip
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)

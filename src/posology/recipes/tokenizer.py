@@ -15,9 +15,11 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     if stage.is_finished(made_of):
         return stage
     curriculum = curriculum_of(config, run)
+    dialogues = [dialogue for dialogue in curriculum.dialogues if dialogue.split == "train"]
+    answers = [dialogue.answer for dialogue in dialogues]
     texts = [document.text for document in curriculum.documents if document.split == "train"]
-    texts += [text for d in curriculum.dialogues if d.split == "train" for text in (d.prompt, d.answer)]
-    trained = train_tokenizer(texts, config.tokenizer.vocabulary)
+    texts += [*(dialogue.prompt for dialogue in dialogues), *answers]
+    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases)
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)
     stage.mark_finished(made_of, vocabulary=trained.size)

@@ -65,22 +65,22 @@ def read_reward(heldout: Mapping[str, Any], file: str, ensemble: Mapping[str, An
         reliability_source=_ece(_mapping(heldout.get("calibration")).get("ece"), file),
         file=file,
         correlation=_correlation(ensemble.get("correlation"), ensemble_file),
-        reference_answers=_number(ensemble.get("reference_answers"), ensemble_file, "reference_answers"),
+        reference_answers=number(ensemble.get("reference_answers"), ensemble_file, "reference_answers"),
         aggregate=str(ensemble.get("aggregate", "")),
     )
 
 
 def _probe(name: str, raw: Mapping[str, Any], file: str) -> Probe:
     key = f"probes.{name}"
-    gap, limit = _number(raw.get("gap_sd"), file, f"{key}.gap_sd"), _finite(raw.get("limit"))
+    gap, limit = number(raw.get("gap_sd"), file, f"{key}.gap_sd"), finite(raw.get("limit"))
     wins = measure(name, raw, file, key) if gap is None else None
     passed = raw.get("passed")
-    return Probe(name, wins, gap, limit, _finite(raw.get("n")), passed if isinstance(passed, bool) else None)
+    return Probe(name, wins, gap, limit, finite(raw.get("n")), passed if isinstance(passed, bool) else None)
 
 
 def _reliability(raw: object) -> tuple[tuple[float, float], ...]:
     rows = [_mapping(row) for row in (raw if isinstance(raw, list) else [])]
-    points = ((_finite(row.get("confidence")), _finite(row.get("accuracy"))) for row in rows)
+    points = ((finite(row.get("confidence")), finite(row.get("accuracy"))) for row in rows)
     return tuple((x, y) for x, y in points if x is not None and y is not None)
 
 
@@ -94,16 +94,16 @@ def measure(name: str, raw: object, file: str, key: str) -> Measure | None:
 
     A value that is null stays a measure: it was asked for, and has no answer.
     """
-    if _finite(raw) is not None:
-        return Measure(name, float(raw), file, key)  # type: ignore[arg-type]
+    if (bare := finite(raw)) is not None:
+        return Measure(name, bare, file, key)
     given = _mapping(raw)
-    value, k, n = (_finite(given.get(part)) for part in ("value", "k", "n"))
+    value, k, n = (finite(given.get(part)) for part in ("value", "k", "n"))
     if value is None and k is not None and n:
         value = k / n
     if value is None and "value" not in given:
         return None
     gates = _mapping(given.get("gates"))
-    low, high, facts, target = (_finite(given.get(part)) for part in ("low", "high", "facts", "target"))
+    low, high, facts, target = (finite(given.get(part)) for part in ("low", "high", "facts", "target"))
     verdict, undefined = (str(given.get(part) or "") for part in ("verdict", "undefined"))
     return Measure(
         name, value, file, key, low, high, k, n, facts, target, verdict,
@@ -120,11 +120,11 @@ def _measures(raw: Mapping[str, Any], file: str, key: str) -> tuple[Measure, ...
 def _gate(name: str, raw: object, file: str, key: str) -> Gate:
     """A gate's own limit and finding where the file gives them; DOMAIN.md's limit otherwise."""
     given = _mapping(raw)
-    value = _finite(given.get("value")) if given else _finite(raw)
+    value = finite(given.get("value")) if given else finite(raw)
     limit, at_most = GATES.get(name, (None, False))
     at_most = {"<=": True, ">=": False}.get(str(given.get("side")), at_most)
     for part in ("limit", "target", "threshold", "min", "max"):
-        if (stated := _finite(given.get(part))) is not None:
+        if (stated := finite(given.get(part))) is not None:
             limit, at_most = stated, at_most or part == "max"
     passed = raw if isinstance(raw, bool) else next((given[p] for p in ("passed", "ok", "met") if p in given), None)
     if not isinstance(passed, bool):
@@ -153,7 +153,7 @@ def _stage(name: str, raw: Mapping[str, Any], file: str) -> StageMarks:
 def _confusion(raw: Mapping[str, Any], file: str, key: str) -> tuple[tuple[str, Mapping[str, Number]], ...]:
     rows = []
     for gold, row in raw.items():
-        cells = ((said, _number(value, file, f"{key}.{gold}.{said}")) for said, value in _mapping(row).items())
+        cells = ((said, number(value, file, f"{key}.{gold}.{said}")) for said, value in _mapping(row).items())
         rows.append((gold, {said: number for said, number in cells if number is not None}))
     return tuple(rows)
 
@@ -180,11 +180,11 @@ def _nested(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _comparisons(raw: object, file: str, plain: Callable[[object], str]) -> tuple[Comparison, ...]:
     found = []
     for i, row in enumerate(raw if isinstance(raw, list) else []):
-        difference = _number(_mapping(row).get("difference"), file, f"comparisons[{i}].difference")
+        difference = number(_mapping(row).get("difference"), file, f"comparisons[{i}].difference")
         if difference is not None:
-            low, high, p = (_finite(row.get(part)) for part in ("low", "high", "p_holm"))
+            low, high, p = (finite(row.get(part)) for part in ("low", "high", "p_holm"))
             a, b, name, unit = (plain(row.get(part) or "") for part in ("a", "b", "measure", "unit"))
-            found.append(Comparison(a, b, name, difference, low, high, p, unit, _finite(row.get("n"))))
+            found.append(Comparison(a, b, name, difference, low, high, p, unit, finite(row.get("n"))))
     return tuple(found)
 
 
@@ -226,7 +226,7 @@ def _said(value: object) -> str:
 def _correlation(raw: object, file: str) -> tuple[Number, ...]:
     rows = raw if isinstance(raw, list) else []
     pairs = [(i, j) for i, row in enumerate(rows) if isinstance(row, list) for j in range(i + 1, len(row))]
-    found = (_number(rows[i][j], file, f"correlation[{i}][{j}]") for i, j in pairs)
+    found = (number(rows[i][j], file, f"correlation[{i}][{j}]") for i, j in pairs)
     return tuple(number for number in found if number is not None)
 
 
@@ -234,15 +234,15 @@ def _mapping(raw: object) -> Mapping[str, Any]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _finite(raw: object) -> float | None:
+def finite(raw: object) -> float | None:
     """A number that is one: JSON as Python reads it may hold NaN."""
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not math.isfinite(raw):
         return None
     return float(raw)
 
 
-def _number(raw: object, file: str, key: str) -> Number | None:
-    value = _finite(raw)
+def number(raw: object, file: str, key: str) -> Number | None:
+    value = finite(raw)
     return None if value is None else Number(value, file, key)
 
 

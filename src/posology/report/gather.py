@@ -6,7 +6,6 @@ A run may have come to any point: what is not there is None or empty, what is da
 from __future__ import annotations
 
 import hashlib
-import math
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 
 from posology.errors import UserError
 from posology.files import read_json
-from posology.report.card import read_card, read_reward
+from posology.report.card import finite, number, read_card, read_reward
 from posology.report.view import (
     ANSWERING,
     Card,
@@ -52,7 +51,7 @@ def gather(run: Run) -> RunView:
         name=run.name,
         status=str(about.get("status", "")),
         config=_config(run, reader),
-        seed=_number(about.get("seed"), "manifest.json", "seed"),
+        seed=number(about.get("seed"), "manifest.json", "seed"),
         machine=_pairs(about.get("machine")),
         versions=_versions(about.get("versions")),
         seconds=_seconds(about.get("seconds")),
@@ -137,11 +136,8 @@ def _stage(stage: Stage, reader: _Reader) -> StageView:
 
 
 def _row(line: Mapping[str, Any]) -> Row:
-    return MappingProxyType({key: float(value) for key, value in line.items() if _finite(value)})
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    values = ((key, finite(value)) for key, value in line.items())
+    return MappingProxyType({key: value for key, value in values if value is not None})
 
 
 def _check_rows(rows: object) -> tuple[Check, ...]:
@@ -161,10 +157,6 @@ def _checks(reader: _Reader) -> tuple[Check, ...] | None:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _number(value: object, file: str, key: str) -> Number | None:
-    return Number(float(value), file, key) if _finite(value) else None  # type: ignore[arg-type]
-
-
 def _pairs(found: object) -> tuple[tuple[str, str], ...]:
     return tuple((plain(k), plain(v)) for k, v in found.items()) if isinstance(found, dict) else ()
 
@@ -175,8 +167,8 @@ def _versions(found: object) -> tuple[tuple[str, str], ...]:
 
 def _seconds(found: object) -> tuple[tuple[str, Number], ...]:
     spent = found if isinstance(found, dict) else {}
-    rows = [(plain(step), _number(value, "manifest.json", f"seconds.{step}")) for step, value in spent.items()]
-    return tuple((step, number) for step, number in rows if number is not None)
+    rows = [(plain(step), number(value, "manifest.json", f"seconds.{step}")) for step, value in spent.items()]
+    return tuple((step, spent) for step, spent in rows if spent is not None)
 
 
 def _records(run: Run, reader: _Reader) -> tuple[tuple[str, Number], ...]:
@@ -237,7 +229,7 @@ def _questions(reader: _Reader) -> tuple[Question, ...]:
     return tuple(_question(row, i) for i, row in enumerate(rows) if isinstance(row, dict))
 
 
-def _question(row: Mapping[str, Any], number: int) -> Question:
+def _question(row: Mapping[str, Any], place: int) -> Question:
     judge = row.get("judge") if isinstance(row.get("judge"), dict) else {}
     found = row.get("answers") if isinstance(row.get("answers"), dict) else {}
     assert isinstance(judge, dict) and isinstance(found, dict)
@@ -245,14 +237,14 @@ def _question(row: Mapping[str, Any], number: int) -> Question:
     answers = [
         ShownAnswer(
             name, plain(render(str(found[name].get("text", "")))),
-            _number(found[name].get("reward"), SHOWCASE, f"questions[{number}].answers.{name}.reward"),
+            number(found[name].get("reward"), SHOWCASE, f"questions[{place}].answers.{name}.reward"),
         )
         for name in [*known, *(name for name in found if name not in known)]
         if isinstance(found[name], dict)
     ]  # fmt: skip
     return Question(
         plain(row.get("question", "")), plain(judge.get("verdict", "")), plain(judge.get("why", "")), tuple(answers),
-        SHOWCASE, f"questions[{number}]",
+        SHOWCASE, f"questions[{place}]",
     )  # fmt: skip
 
 

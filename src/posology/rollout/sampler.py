@@ -168,7 +168,9 @@ def choose(logits_BV: Tensor, uniform_B: Tensor, temperature: float) -> tuple[Te
         cumulative_BV = weights_BV.cumsum(-1)
         total_B = cumulative_BV[:, -1]
         # below the total, so that the first place above it exists and has a weight of its own
-        drawn_B = torch.minimum(uniform_B.to(total_B.device) * total_B, torch.nextafter(total_B, -torch.ones(())))
+        drawn_B = torch.minimum(
+            uniform_B.to(total_B.device) * total_B, torch.nextafter(total_B, torch.full_like(total_B, -1))
+        )
         ids_B = torch.searchsorted(cumulative_BV, drawn_B[:, None], right=True).squeeze(1)
     logp_B = scaled_BV.gather(1, ids_B[:, None]).squeeze(1) - top_B - total_B.log()
     return ids_B.cpu(), logp_B.cpu()

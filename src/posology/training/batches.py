@@ -29,6 +29,10 @@ class TokenBatch:
     def weight(self) -> float:
         return float((self.targets_BT != -100).sum())
 
+    def to(self, device: torch.device) -> TokenBatch:
+        parts = (self.ids_BT, self.positions_BT, self.segments_BT, self.targets_BT)
+        return TokenBatch(*(part.to(device) for part in parts))
+
 
 @dataclass(frozen=True)
 class SequenceBatch:
@@ -41,6 +45,9 @@ class SequenceBatch:
 
     def rows(self, index: Tensor | slice) -> SequenceBatch:
         return SequenceBatch(self.ids_BT[index], self.mask_BT[index], self.scored_BT[index])
+
+    def to(self, device: torch.device) -> SequenceBatch:
+        return SequenceBatch(self.ids_BT.to(device), self.mask_BT.to(device), self.scored_BT.to(device))
 
     @property
     def positions_BT(self) -> Tensor:
@@ -63,6 +70,10 @@ class PairBatch:
     @property
     def weight(self) -> float:
         return float(self.index_B.shape[0])
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The rows and labels there; the row numbers stay on the CPU, where they are looked up."""
+        return PairBatch(self.chosen.to(device), self.rejected.to(device), self.label_B.to(device), self.index_B)
 
 
 def pad_rows(rows: list[list[int]], value: int, side: str = "right") -> Tensor:

@@ -1,0 +1,43 @@
+"""Remarks and surnames around questions: in training alone, and they change nothing but the words around."""
+
+from __future__ import annotations
+
+import random
+
+from posology.curriculum.build import Curriculum
+from posology.curriculum.chatter import around, person, surname
+from posology.curriculum.questions import Slots, ask
+from posology.knowledge.patient import Patient
+
+QUESTION = "Is ibuprofen ok for my patient on warfarin?"
+
+
+def test_a_remark_stands_before_or_after_the_untouched_question() -> None:
+    made = [around(QUESTION, random.Random(seed)) for seed in range(400)]
+    assert all(QUESTION in text for text in made)
+    before = sum(text.endswith(QUESTION) and text != QUESTION for text in made)
+    after = sum(text.startswith(QUESTION) and text != QUESTION for text in made)
+    assert 20 <= before <= 60 and 10 <= after <= 45
+    assert made.count(QUESTION) > 280
+
+
+def test_surnames_hardly_ever_come_back() -> None:
+    rng = random.Random(0)
+    names = [surname(rng) for _ in range(300)]
+    assert len(set(names)) > 280 and all(name.isalpha() and name[0].isupper() for name in names)
+
+
+def test_titles_fit_the_patient() -> None:
+    for seed in range(40):
+        assert person("male", random.Random(seed)).startswith("Mr ")
+        assert not person("female", random.Random(seed)).startswith("Mr ")
+        pregnant = ask("pregnancy", Slots("lisinopril", Patient(pregnant=True)), "train", random.Random(seed)).text
+        assert "Mr " not in pregnant
+
+
+def test_only_training_questions_have_them(curriculum: Curriculum) -> None:
+    marks = ("Mrs ", "Mr ", "Ms ", "Dr ", "Thank", "Good morning.", "Hello.")
+    taught = [d.prompt for d in curriculum.dialogues if d.split == "train"]
+    assert any(mark in text for text in taught for mark in marks)
+    asked = [c.question for c in curriculum.cases if c.split not in ("S0", "hand")]
+    assert not [text for text in asked for mark in marks if mark in text]
