@@ -1,4 +1,4 @@
-"""`posology kb`: check, show and question the knowledge base. Not for care of patients."""
+"""`posology kb`: check, show and question the knowledge base (its review: kb_review). Not for care of patients."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from posology.cli import kb_review
 from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import UserError
 from posology.knowledge.check import check_folder
-from posology.knowledge.fact import Action, Fact
+from posology.knowledge.fact import Fact
 from posology.knowledge.judge import Judgement, judge
 from posology.knowledge.library import Library, load_library
 from posology.knowledge.match import phenotype_name, reaction_class
 from posology.knowledge.patient import Allergy, Genotype, Patient, Reaction
-from posology.knowledge.units import number
+from posology.knowledge.sheet import action_words
 
 NOT_COVERED = "not covered"
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command("export")(kb_review.export)
+app.command("diff")(kb_review.diff)
+app.command("status")(kb_review.status)
 
 Folder = Annotated[Path | None, typer.Option(help="A knowledge folder of your own (facts/*.toml, sources*.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -69,7 +73,7 @@ def _show_fact(fact: Fact, when: str, library: Library) -> None:
     view = (
         "" if fact.view == "primary" and fact.jurisdiction in ("US", "intl") else f" [{fact.jurisdiction}, other view]"
     )
-    dose = f": {_action_text(fact.action)}" if fact.action else ""
+    dose = f": {action_words(fact.action)}" if fact.action else ""
     reason = f"; {fact.mechanism}" if fact.mechanism else ""
     typer.echo(f"  {said}{dose} when {when}{reason}{view}")
     cited = "; ".join(
@@ -78,25 +82,6 @@ def _show_fact(fact: Fact, when: str, library: Library) -> None:
     )
     checked = "unverified" if fact.verified.by == "none" else f"verified: {fact.verified.by} {fact.verified.date}"
     typer.echo(f"    {fact.id} · {cited} · as of {fact.as_of} · {checked}")
-
-
-def _action_text(action: Action) -> str:
-    subject = f"{action.of} " if action.of else ""
-    if action.percent is not None:
-        return f"{subject}{number(action.percent)} % of the usual dose"
-    if action.phases:
-        return subject + ", then ".join(f"{number(p.dose)} {p.unit} over {number(p.over_h)} h" for p in action.phases)
-    cap = f"at most {number(action.max)} {action.unit.split('/')[0]} a {action.max_per}" if action.max else ""
-    if action.dose is None:
-        return subject + cap
-    ends = action.dose if isinstance(action.dose, tuple) else (action.dose,)
-    text = f"{subject}{' to '.join(number(end) for end in ends)} {action.unit}"
-    if action.per == "day":
-        text += f" a day in {action.divided} doses" if action.divided > 1 else " a day"
-    elif action.every_h is not None:
-        hours = action.every_h if isinstance(action.every_h, tuple) else (action.every_h,)
-        text += f" every {' to '.join(number(h) for h in hours)} h"
-    return ", ".join(part for part in (text, cap, action.note) if part)
 
 
 @app.command("judge")
