@@ -78,7 +78,7 @@ def data_fingerprint(config: RunConfig) -> str:
     parts = {
         "data": _plain(config.data),
         "seed": config.seed,
-        "facts": hash_files(FOLDER, "**/*.toml"),
+        "facts": hash_files(FOLDER, "facts/*.toml", "sources*.toml"),  # what load_library reads
         "version": __version__,
     }
     return sha256_text(json.dumps(parts, sort_keys=True))
