@@ -33,6 +33,23 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
+def cpic(path: Path, phenotype: str, text: str) -> Path:
+    """A CPIC table of one row about amitriptyline and CYP2D6."""
+    rows = [
+        ("drug", "gene_lookup", "population", "classification", "recommendation"),
+        ("amitriptyline", json.dumps({"CYP2D6": phenotype}), "general", "Strong", text),
+    ]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def label(path: Path, text: str) -> Path:
+    row = {"label_drug": "Lasix", "generic": "furosemide", "section": "CONTRAINDICATIONS", "text": text}
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    return path
+
+
 def test_export_to_stdout_and_to_a_file(run: Run, tmp_path: Path) -> None:
     result = run("export", "--csv")
     assert result.exit_code == 0
@@ -96,3 +113,45 @@ def test_status(run: Run) -> None:
         shares = [group["verified"] / group["facts"] for group in groups]
         assert shares == sorted(shares)
         assert sum(group["facts"] for group in groups) == found["facts"]
+
+
+def test_audit_agrees_explains_or_fails(run: Run, tmp_path: Path) -> None:
+    agrees = run("audit", "--cpic", cpic(tmp_path / "a.csv", "0.0", "Avoid it"))
+    assert agrees.exit_code == 0, agrees.output
+    assert "1 comparisons: 1 agree" in agrees.stdout
+    fails = run("audit", "--cpic", cpic(tmp_path / "b.csv", "0.0", "Use the standard dose"))
+    assert fails.exit_code == 1
+    assert "amitriptyline.genotype.cyp2d6-poor [general: CYP2D6 0.0]: ours AVOID; theirs standard dose" in fails.stdout
+    assert "this table has no codeine" in fails.stdout
+    found = json.loads(run("audit", "--cpic", tmp_path / "b.csv", "--json").stdout)
+    assert [finding["status"] for finding in found["cpic"]["findings"]] == ["unexplained"]
+
+
+def test_audit_of_labels(run: Run, tmp_path: Path) -> None:
+    text = "Lasix is contraindicated in patients with anuria and with hypersensitivity to furosemide."
+    known = run("audit", "--labels", label(tmp_path / "a.jsonl", text))
+    assert known.exit_code == 0, known.output
+    assert "1 agree" in known.stdout and "1 missing from the facts, 0 unexplained" in known.stdout
+    more = run("audit", "--labels", label(tmp_path / "b.jsonl", text + " Also in asthma, and in flat feet."))
+    assert more.exit_code == 1
+    assert "theirs asthma" in more.stdout and "nothing reads 'flat feet'" in more.stdout
+
+
+def test_a_stale_difference_is_an_error(run: Run, tmp_path: Path) -> None:
+    result = run("audit", "--labels", label(tmp_path / "a.jsonl", "Lasix is contraindicated in anuria."))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, UserError)
+    assert "furosemide / hypersensitivity to the product" in result.exception.message
+
+
+def test_a_folder_of_ones_own_has_its_own_differences(run: Run, tmp_path: Path, copy: Path) -> None:
+    text = "Lasix is contraindicated in hypersensitivity to furosemide."
+    result = run("audit", "--labels", label(tmp_path / "a.jsonl", text), "--folder", copy)
+    assert result.exit_code == 1
+    assert "1 unexplained" in result.stdout
+
+
+def test_audit_needs_a_file(run: Run, tmp_path: Path) -> None:
+    assert run("audit").exit_code == 2
+    assert isinstance(run("audit", "--cpic", tmp_path / "none.csv").exception, UserError)
+    assert isinstance(run("audit", "--labels", tmp_path / "none.jsonl").exception, UserError)

@@ -27,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 app.command("export")(kb_review.export)
 app.command("diff")(kb_review.diff)
 app.command("status")(kb_review.status)
+app.command("audit")(kb_review.audit)
 
 Folder = Annotated[Path | None, typer.Option(help="A knowledge folder of your own (facts/*.toml, sources*.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]

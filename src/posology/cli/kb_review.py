@@ -1,16 +1,21 @@
-"""The reviewer's side of `posology kb`: export, diff and status of the facts. Not for care of patients."""
+"""The reviewer's side of `posology kb`: export, diff, status and audits of the facts. Not for care of patients."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from posology.cli.terminal import NOT_FOR_CARE, console, table
+from posology.config import UserError
 from posology.files import atomic_write_text
+from posology.knowledge.audit import Audit, Finding, Status, load_differences
 from posology.knowledge.changes import Changes, compare
+from posology.knowledge.cpic import audit_cpic, read_recommendations
+from posology.knowledge.labels import audit_labels, load_lexicon, read_sections
 from posology.knowledge.library import load_library
 from posology.knowledge.sheet import COLUMNS, Row, as_csv, read_review, review_rows
 from posology.knowledge.verification import CHECKS, Checked, verification
@@ -18,6 +23,17 @@ from posology.knowledge.verification import CHECKS, Checked, verification
 Folder = Annotated[Path | None, typer.Option(help="A knowledge folder of your own (facts/*.toml, sources*.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 SHOWN_OF_A_NEW_FACT = ("type", "drug", "class", "conditions", "verdict", "action", "sources")
+STATUSES: tuple[tuple[Status, str], ...] = (
+    ("agrees", "agree"),
+    ("out of scope", "out of scope"),
+    ("explained", "explained"),
+    ("gap", "missing from the facts"),
+    ("unexplained", "unexplained"),
+)
+UNMATCHED = {
+    "cpic": "pharmacogenomic facts with no row to compare",
+    "labels": "contraindications of ours that the labels here do not name",
+}
 
 
 def export(
@@ -93,3 +109,55 @@ def _cells(group: Checked) -> list[str]:
 
 def _checked_json(group: Checked) -> dict[str, Any]:
     return {"name": group.name, "facts": group.facts, "verified": group.verified, "by": group.by}
+
+
+def audit(
+    cpic: Annotated[Path | None, typer.Option(help="A CPIC export: recommendations.csv.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Sections of drug labels: sections.jsonl.")] = None,
+    as_json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Compare the facts with CPIC's table or with labels' contraindications. Exit 1 on an unexplained difference."""
+    if cpic is None and labels is None:
+        raise typer.BadParameter("name at least one file", param_hint="--cpic / --labels")
+    library = load_library(folder)
+    reviewed = load_differences(library, folder)
+    typer.echo(NOT_FOR_CARE, err=True)
+    audits: dict[str, Audit] = {}
+    if cpic is not None:
+        audits["cpic"] = audit_cpic(library, read_recommendations(cpic), reviewed.cpic)
+    if labels is not None:
+        audits["labels"] = audit_labels(library, read_sections(labels), load_lexicon(folder), reviewed.label)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(done) for name, done in audits.items()}, ensure_ascii=False))
+    else:
+        for name, done in audits.items():
+            _print_audit(name, done)
+    stale = [line for done in audits.values() for line in done.stale]
+    if stale:
+        raise UserError(f"stale in differences.toml: {stale[0].partition(';')[0]}", "remove the entry")
+    if not all(done.passes for done in audits.values()):
+        raise typer.Exit(1)
+
+
+def _print_audit(name: str, done: Audit) -> None:
+    for status, words in reversed(STATUSES[1:]):
+        found = [finding for finding in done.findings if finding.status == status]
+        if found:
+            typer.echo(f"\n{name}: {words} ({len(found)})")
+        for finding in found:
+            typer.echo(_finding_line(finding))
+    if done.unmatched:
+        typer.echo(f"\n{name}: {UNMATCHED[name]} ({len(done.unmatched)})")
+    for subject, why in done.unmatched:
+        typer.echo(f"  {subject}: {why}")
+    for line in (*done.notes, *(f"stale: {line}" for line in done.stale)):
+        typer.echo(f"\n{name}: {line}")
+    counts = ", ".join(f"{done.count(status)} {words}" for status, words in STATUSES)
+    typer.echo(f"\n{name}: {len(done.findings)} comparisons: {counts}; {len(done.unmatched)} unmatched")
+
+
+def _finding_line(finding: Finding) -> str:
+    line = f"  {finding.subject} [{finding.place}]: ours {finding.ours}; theirs {finding.theirs}"
+    reason = f"\n    {finding.reason}" if finding.reason else ""
+    return line + reason + (f" ({finding.source})" if finding.source else "")
