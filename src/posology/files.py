@@ -64,6 +64,12 @@ def read_jsonl(path: Path, *, torn_tail: bool = False) -> Iterator[dict[str, Any
 
     `torn_tail` forgives a last line without its newline: what a process that was killed while it wrote leaves behind.
     """
+    for _, row in read_numbered_jsonl(path, torn_tail=torn_tail):
+        yield row
+
+
+def read_numbered_jsonl(path: Path, *, torn_tail: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """`read_jsonl` with each object's line number, for whoever finds fault with what it says."""
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed by `with` below; opened apart so that only this error is caught)
     except OSError as error:
@@ -81,8 +87,9 @@ def read_jsonl(path: Path, *, torn_tail: bool = False) -> Iterator[dict[str, Any
                     f"{path}:{number} is not JSON: {error}", "each line must hold one JSON object"
                 ) from None
             if not isinstance(row, dict):
-                raise UserError(f"{path}:{number} holds a {type(row).__name__}, not a JSON object")
-            yield row
+                kind = type(row).__name__
+                raise UserError(f"{path}:{number} holds a {kind}, not a JSON object", "one JSON object a line: {...}")
+            yield number, row
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

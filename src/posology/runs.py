@@ -1,6 +1,8 @@
 """The only module that knows what a run directory holds.
 
 runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  report.html
+  answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
+                                            (answers-NAME.jsonl.part: while it is being asked)
   tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/
     manifest.json                status, fingerprint (what it was made of), digest (what came out), notes
     metrics.jsonl samples.jsonl  events, one a line: the source of truth for every curve
@@ -196,6 +198,14 @@ class Run:
     @property
     def scorecard_path(self) -> Path:
         return self.path / "scorecard.json"
+
+    def candidate_answers_path(self, name: str) -> Path:
+        """What another model answered, where posology asked it."""
+        return self.path / f"answers-{name}.jsonl"
+
+    def candidate_scorecard_path(self, name: str) -> Path:
+        """The scorecard of another model, beside the run's own."""
+        return self.path / f"scorecard-{name}.json"
 
     @property
     def report_path(self) -> Path:

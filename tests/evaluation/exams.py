@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from posology.curriculum.build import Curriculum, write_curriculum
 from posology.curriculum.records import Case, Gold, GoldDose
 from posology.evaluation.reading_text import Names, make_names
+from posology.runs import Run, open_run
 
 NAMES: Names = make_names(
     [
@@ -81,3 +84,27 @@ def metformin_60(**fields: Any) -> Case:
         "Monitor kidney function."
     )
     return case(gold, patient={"egfr": 60.0}, answer=answer, **fields)
+
+
+def exam_cases(copies: int = 3) -> list[Case]:
+    """Seven cases a copy, each copy about other facts; metformin's two are a minimal pair."""
+    out = []
+    for i in range(copies):
+        tag = {"fact_id": f"fact{i}", "wording": f"w{i}"}
+        out += [
+            metformin_28(twin=f"pair{i}", **tag), metformin_60(twin=f"pair{i}", **tag), amoxicillin_20(**tag),
+            warfarin_ibuprofen(split="S2", **tag), no_egfr(**tag), unknown_drug(f"zelquorin{'abcdefghi'[i]}", **tag),
+            metformin_28(split="dev", **tag),
+        ]  # fmt: skip
+    return out
+
+
+def run_with_exam(root: Path, name: str = "small") -> Run:
+    """A run that holds an exam, a config and a scorecard of its own, and nothing else."""
+    run = open_run(root, name, create=True)
+    write_curriculum(Curriculum((), (), (), tuple(exam_cases())), run.data_dir)
+    run.mark_data("made by hand")
+    smoke = Path(__file__).resolve().parents[2] / "configs" / "smoke.yaml"
+    run.config_path.write_bytes(smoke.read_bytes())
+    run.scorecard_path.write_text('{"of": "the run itself"}\n')
+    return run

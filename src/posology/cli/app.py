@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, data, evaluate, kb, stages
+from posology.cli import ask, cases, data, evaluate, kb, stages
 
 app = typer.Typer(
     name="posology",
@@ -39,5 +39,6 @@ app.command("report")(evaluate.report)
 app.command("ask")(ask.ask)
 app.command("chat")(ask.chat)
 app.command("compare")(ask.compare)
+app.add_typer(cases.app, name="cases", help="The exam's questions, for other models to answer.")
 app.add_typer(data.app, name="data", help="Build and look at the curriculum.")
 app.add_typer(kb.app, name="kb", help="Check, read and question the knowledge base.")

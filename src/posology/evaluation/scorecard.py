@@ -36,16 +36,19 @@ def build_scorecard(
     train: Sequence[Dialogue] = (),
     reader: Mapping[str, Any] | None = None,
     draws: int = BOOTSTRAP,
+    stages: Sequence[str] = STAGES,
+    compared: Sequence[tuple[str, str]] = COMPARED,
 ) -> dict[str, Any]:
     """The scorecard as plain JSON values.
 
     `rows` are those of answers.jsonl; a stage named "untrained" becomes a baseline. `reward` is what the reward
     stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something to
     learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
+    `stages` are those to grade, and `compared` the pairs (a, b) to set against each other.
     """
     exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
     graded = group(grade_answers(exam, rows, names, stops))
-    present = [stage for stage in STAGES if any(name == stage for name, _ in graded)]
+    present = [stage for stage in stages if any(name == stage for name, _ in graded)]
     card: dict[str, Any] = {
         "run": run,
         "seed": seed,
@@ -53,7 +56,7 @@ def build_scorecard(
         "stages": {stage: _stage(graded, stage, exam, draws) for stage in present},
         "reward": dict(reward or {}),
         "baselines": _baselines(exam, graded, names, stops, train, draws),
-        "comparisons": comparisons(graded, present, draws),
+        "comparisons": comparisons(graded, present, draws, compared),
     }
     if reader:
         card["reader"] = dict(reader)
@@ -114,11 +117,13 @@ def _baseline(greedy: Sequence[Graded], draws: int) -> dict[str, Any]:
 # Comparisons ----------------------------------------------------------------------------------------------------------
 
 
-def comparisons(graded: Groups, stages: Sequence[str], draws: int = BOOTSTRAP) -> list[dict[str, Any]]:
+def comparisons(
+    graded: Groups, stages: Sequence[str], draws: int = BOOTSTRAP, compared: Sequence[tuple[str, str]] = COMPARED
+) -> list[dict[str, Any]]:
     """Stages on the same items, measure by measure: difference = a - b, p adjusted (Holm) over the whole list."""
     out: list[dict[str, Any]] = []
     tests: list[Paired] = []
-    for a, b in COMPARED:
+    for a, b in compared:
         if a not in stages or b not in stages:
             continue
         for name in (*MEASURES, "usefulness", "usefulness_greedy"):

@@ -1,0 +1,76 @@
+"""`posology cases`: the exam's questions, for other models to answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from posology.cli.ask import find_run
+from posology.cli.stages import Runs
+from posology.config import ConfigError
+
+if TYPE_CHECKING:
+    from posology.curriculum.records import Case
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Splits = Annotated[str, typer.Option("--splits", help="Only these splits: S1,S2,...; by default all.")]
+
+
+@app.callback()
+def root() -> None:
+    """The exam's questions, for other models to answer."""
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Option("--run", help="The run whose exam it is: a name, or a path.")] = "",
+    config: Annotated[Path | None, typer.Option("--config", help="Instead of a run: build the exam of this YAML.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="The file to write; by default stdout.")] = None,
+    splits: Splits = "",
+    gold: Annotated[bool, typer.Option("--gold", help="Also the right answers: not for the model that is examined.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:  # fmt: skip
+    """Write one JSON object a case: case_id, split, question. Answer them, then: posology evaluate RUN --answers FILE."""
+    if config is not None and run:
+        raise ConfigError("--run and --config are both given", "the exam of a run, or one built from a config")
+    wanted = split_names(splits)
+    rows = exported(_cases(run or "laptop", config, wanted, runs), gold)
+    if output is None:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    from posology.files import write_jsonl
+
+    kept = list(rows)
+    write_jsonl(output, kept)
+    print(f"{len(kept):,} cases: {output}", file=sys.stderr)
+
+
+def split_names(text: str) -> list[str]:
+    """ "S1, S2" -> ["S1", "S2"]."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def exported(cases: Sequence[Case], gold: bool) -> Iterator[dict[str, Any]]:
+    """What an examinee may see of each case; with `gold` also what is right."""
+    for case in cases:
+        row: dict[str, Any] = {"case_id": case.case_id, "split": case.split, "question": case.question}
+        yield row | ({"drug": case.drug, "gold_answer": case.answer, "gold": asdict(case.gold)} if gold else {})
+
+
+def _cases(run: str, config: Path | None, splits: Sequence[str], runs: Path) -> list[Case]:
+    from posology.evaluation.candidate import exam_of, of_splits
+
+    if config is None:
+        return list(exam_of(find_run(run, runs), splits).asked.values())
+    from posology.cli.data import _build
+
+    of_splits([], splits)  # a misspelt split is told before ten seconds of building
+    return of_splits(_build(config, None, None).cases, splits)
