@@ -225,13 +225,16 @@ FRAMES: tuple[Frame, ...] = (
 
 # How a patient is described in a slot. The exam and development have structures of their own beside those that train.
 STRUCTURES: dict[Slot, dict[Group, tuple[str, ...]]] = {
-    "np": {"train": ("after", "after", "who", "bare"), "exam": ("after", "list"), "dev": ("after", "commas")},
-    "sentence": {"train": ("one", "one", "two", "chart"), "exam": ("one", "given"), "dev": ("one", "see")},
-    "chart": {"train": ("forward", "shuffled", "and"), "exam": ("shuffled", "backward"), "dev": ("forward", "slashes")},
+    "np": {"train": ("after", "after", "who", "bare", "dashes"), "exam": ("after", "list"), "dev": ("after", "commas")},
+    "sentence": {"train": ("one", "one", "two", "chart", "apart"), "exam": ("one", "given"), "dev": ("one", "see")},
+    "chart": {
+        "train": ("forward", "shuffled", "and", "semicolons", "plus"), "exam": ("shuffled", "backward"),
+        "dev": ("forward", "slashes"),
+    },
     "when": {"train": ("all",), "exam": ("all",), "dev": ("all",)},
     "given": {"train": ("all",), "exam": ("all",), "dev": ("all",)},
     "comed": {"train": ("one",), "exam": ("one",), "dev": ("one",)},
-}
+}  # fmt: skip
 
 # Which uses a case kind's questions draw from.
 USES: dict[str, tuple[Use, ...]] = {

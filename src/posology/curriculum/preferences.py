@@ -200,7 +200,8 @@ class _Maker:
         if name == "monitoring_dropped":
             return [(script.text(), wrong_text(wrong, ELEMENTS))]
         needs = {heard(name, script)} - {""}
-        some = {element for element in script.applicable if rng.random() < 0.5} | needs
+        share = rng.choice((0.5, 1.0))  # every other right answer is complete: that is what preferences favour
+        some = {element for element in script.applicable if rng.random() < share} | needs
         every = set(script.applicable) | needs
         fewer = set(rng.sample(sorted(some), rng.randint(0, len(some))))
         sides = [(some, some), (some, every), (fewer, some), (set[str](), every)]

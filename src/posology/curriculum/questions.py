@@ -62,7 +62,8 @@ def ask(
         drug=drug, Drug=capital(drug), to="in" if patient.indication else "for",
         **{frame.slot: described, capital(frame.slot): capital(described)},
     )  # fmt: skip
-    text = text.replace(",?", "?").replace(",.", ".")  # a description in commas at the end
+    for mark in ("?", ".", ":", ";"):  # a description in commas or dashes at the end
+        text = text.replace(f",{mark}", mark).replace(f" -{mark}", mark)
     text = capital(text) if frame.text[0] != "{" else text
     return Question(around(text, rng) if group == "train" else text, f"{frame.name}|{structure}")
 
@@ -111,11 +112,14 @@ def _describe(
     return " and ".join(spelled(mention.given) for mention in everything)
 
 
+_MARKS = {"slashes": " / ", "semicolons": "; ", "plus": " + "}
+
+
 def _listed(everything: Sequence[Mention], structure: str = "") -> str:
     """ "62 y, male, eGFR 28", or with "and" before the last, or with slashes."""
     texts = [spelled(mention.chart) for mention in everything]
-    if structure == "slashes":
-        return " / ".join(texts)
+    if mark := _MARKS.get(structure):
+        return mark.join(texts)
     if structure == "and" and len(texts) > 1:
         return f"{', '.join(texts[:-1])} and {texts[-1]}"
     return ", ".join(texts)
@@ -136,6 +140,8 @@ def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: ran
         return f"{noun} ({_listed(said)})"
     if structure == "commas":
         return f"{noun}, {_listed(said)},"
+    if structure == "dashes":
+        return f"{noun} - {_listed(said)} -"
     if structure == "bare":  # as it is jotted down: "62 y, male, eGFR 28"
         return _listed([*_age_and_sex(patient, rng), *said])
     if structure == "who":
@@ -159,6 +165,9 @@ def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random
     everything = [*_age_and_sex(patient, rng), *said]
     if structure == "chart":
         return f"{named or 'My patient'}: {_listed(everything)}."
+    if structure == "apart":  # a sentence for each thing that is said
+        given = [f"{capital(spelled(mention.given))}." for mention in said]
+        return " ".join([f"{capital(named or head(patient, rng))}.", *given])
     if structure == "see":
         return f"I see {_noun_phrase('after', patient, said, rng)}."
     if structure == "given":

@@ -132,7 +132,8 @@ class PpoObjective:
             lam=config.lam, temperature=config.temperature, pad=self.pad, precision=self.precision,
             answers_each=config.answers_each,
         )  # fmt: skip
-        self.controller.update(metrics["kl"], config.rows)
+        if rollout > config.value_warmup:  # until then the policy has not moved, and a KL of 0 says nothing of beta
+            self.controller.update(metrics["kl"], config.rows)
         return gathered, metrics
 
     def _dropout_off(self) -> None:

@@ -84,8 +84,9 @@ def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progr
     model = load_language_model(stage.final, tokenizer=tokenizer.fingerprint, device=device)
     asked = _pretrained_share(exam, config) if name == "pretrain" else list(exam)
     rows = list(_sit(config, name, model, tokenizer, asked, "greedy", 0))
-    doses = [case for case in asked if case.gold.dose_required]
-    rows += _sit(config, name, model, tokenizer, doses, "closed_book", 0)
+    doses = sorted((case for case in asked if case.gold.dose_required), key=lambda case: case.case_id)
+    fewer = doses[:: -(-len(doses) // config.evaluation.closed_book) or 1]
+    rows += _sit(config, name, model, tokenizer, fewer, "closed_book", 0)
     picked = sampled_cases(asked, config)
     for number in range(config.evaluation.samples):
         rows += _sit(config, name, model, tokenizer, picked, "sample", number)
