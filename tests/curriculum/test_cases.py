@@ -29,7 +29,6 @@ def full(library: Library) -> list[Case]:
     return make_cases(Supply.make(library, 0), DataConfig(), 0)
 
 
-@pytest.mark.slow
 def test_the_full_exam_has_what_the_scorecard_needs(full: list[Case]) -> None:
     headline = of(full, "S1", "S2")
     stops = [case for case in headline if case.gold.verdict in ("CONTRAINDICATED", "AVOID")]
@@ -47,7 +46,6 @@ def test_the_full_exam_has_what_the_scorecard_needs(full: list[Case]) -> None:
     assert 4000 <= len(full) <= 5000
 
 
-@pytest.mark.slow
 def test_twins_come_in_twos_and_differ_in_verdict(full: list[Case]) -> None:
     twins: dict[str, list[Case]] = defaultdict(list)
     for case in full:
@@ -60,7 +58,6 @@ def test_twins_come_in_twos_and_differ_in_verdict(full: list[Case]) -> None:
         assert sum(one.patient.get(name) != other.patient.get(name) for name in names) == 1
 
 
-@pytest.mark.slow
 def test_new_numbers_are_new_and_old_ones_old(full: list[Case]) -> None:
     def groups(case: Case) -> set[str]:
         return {number_group(case.drug, name, case.patient[name]) for name in NUMBER_FIELDS if name in case.patient}
@@ -77,7 +74,6 @@ def test_every_gold_is_the_judges(curriculum: Curriculum, library: Library) -> N
         assert judgement.verdict.value == case.gold.verdict, case.question
 
 
-@pytest.mark.slow
 def test_facts_keep_to_their_split(full: list[Case]) -> None:
     for case in full:
         if case.split in ("S0", "S1", "S2", "S7", "S8"):
@@ -86,14 +82,12 @@ def test_facts_keep_to_their_split(full: list[Case]) -> None:
             assert is_dev_fact(case.fact_id), case
 
 
-@pytest.mark.slow
 def test_s3_asks_about_members_that_were_kept(full: list[Case], library: Library) -> None:
     for case in of(full, "S3"):
         names = (case.drug, *case.patient.get("comeds", ()))
         assert any(is_member_held_out(fact, name) for fact in case.gold.facts for name in names), case
 
 
-@pytest.mark.slow
 def test_abstentions_name_their_cause(full: list[Case]) -> None:
     for case in of(full, "S4", "S5"):
         assert case.gold.not_covered and not case.gold.missing and case.fact_id == case.drug
@@ -102,13 +96,11 @@ def test_abstentions_name_their_cause(full: list[Case]) -> None:
     assert len({name for case in of(full, "S6") for name in case.gold.missing}) >= 5
 
 
-@pytest.mark.slow
 def test_conflicts_name_more_than_one_verdict(full: list[Case]) -> None:
     assert all(len(case.gold.conflict) >= 2 for case in of(full, "S7"))
     assert not any(case.gold.conflict for case in of(full, "S0", "S1", "S2", "S3", "S8"))
 
 
-@pytest.mark.slow
 def test_no_question_is_asked_twice(full: list[Case]) -> None:
     assert len({case.question for case in full}) == len(full)
 

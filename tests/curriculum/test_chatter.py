@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.chatter import around, person, surname
+from posology.curriculum.chatter import around, blurred, person, surname
 from posology.curriculum.questions import Slots, ask
 from posology.knowledge.patient import Patient
 
@@ -25,6 +25,16 @@ def test_surnames_hardly_ever_come_back() -> None:
     rng = random.Random(0)
     names = [surname(rng) for _ in range(300)]
     assert len(set(names)) > 280 and all(name.isalpha() and name[0].isupper() for name in names)
+
+
+def test_made_up_words_replace_ordinary_ones_and_never_a_slot() -> None:
+    wording = "Is it safe to give {drug} to {np}?"
+    made = [blurred(wording, random.Random(seed)) for seed in range(400)]
+    changed = [text for text in made if text != wording]
+    assert 25 <= len(changed) <= 75
+    for text in changed:
+        differ = [a != b for a, b in zip(text.split(" "), wording.split(" "), strict=True)]
+        assert 1 <= sum(differ) <= 2 and "{drug}" in text and "{np}?" in text and text[0].isupper()
 
 
 def test_titles_fit_the_patient() -> None:

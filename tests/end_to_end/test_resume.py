@@ -12,7 +12,6 @@ from posology.files import sha256_file
 
 from .conftest import KILLED, SMOKE, Finished, posology
 
-pytestmark = pytest.mark.slow
 KILLS = [
     "pretrain:2", "pretrain:7", "pretrain:12", "sft:1", "sft:11", "sft:18", "reward:3", "reward:6", "reward:8",
     "ppo:3", "ppo:9", "ppo:14", "dpo:2", "dpo:5", "dpo:8",

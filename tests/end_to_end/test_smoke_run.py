@@ -4,11 +4,8 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from .conftest import SMOKE, Finished, posology
 
-pytestmark = pytest.mark.slow
 STAGES = ("pretrain", "sft", "dpo", "ppo")
 MEASURES = ("accuracy", "safety", "specificity", "dose", "humility", "usefulness")
 

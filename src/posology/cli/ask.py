@@ -64,7 +64,7 @@ def compare(question: str, run: RunName = "laptop", runs: Runs = Path("runs")) -
     where = find_run(run, runs)
     from posology.recipes.answer import compare as compare_stages
 
-    rows = compare_stages(where, question, [name for name in ANSWERING if where.stage(name).final.is_dir()])
+    (rows,) = compare_stages(where, [question], [name for name in ANSWERING if where.stage(name).final.is_dir()])
     out = console()
     out.print(
         table(

@@ -1,8 +1,9 @@
 """What people say around a question, and whom they name: only in training.
 
 A model that must say "not covered" about names it never saw learns, where it can, that any unfamiliar word means an
-unknown medicine. So training questions hold unfamiliar words that mean nothing: made-up surnames, greetings, remarks.
-The exam's questions have none of them; they profit from a model that looks for the medicine in its place.
+unknown medicine. So training questions hold unfamiliar words that mean nothing: made-up surnames, greetings, remarks, and
+made-up words in the place of ordinary ones. The exam's questions have none of them; they profit from a model that looks
+for the medicine in its place.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import random
 
 SURNAMES, BEFORE, AFTER = 0.08, 0.10, 0.06  # shares of training questions with a surname, a remark before, one after
+BLURRED = 0.12  # share of training questions in whose wording a word or two are none
 
 _ONSETS = "b br c ch d dr f fl g gr h j k kl kr l m n p pr r s sch sh sl st t th tr v w wh y z"
 _VOWELS = "a ai au e ee ei i ie o oo ou u"
@@ -64,6 +66,18 @@ def person(sex: str | None, rng: random.Random) -> str:
     """ "Mrs Brandt", "Mr Okaro", "Dr Lindov"."""
     titles = {"female": ("Mrs", "Ms"), "male": ("Mr",)}.get(sex or "", ("Mr", "Mrs", "Ms"))
     return f"{rng.choice(titles)} {surname(rng)}"
+
+
+def blurred(wording: str, rng: random.Random) -> str:
+    """A wording, at times with one or two of its own words replaced by made-up ones; its slots stay."""
+    words = wording.split(" ")
+    plain = [place for place, word in enumerate(words) if word.isalpha()]
+    if rng.random() >= BLURRED or not plain:
+        return wording
+    for place in rng.sample(plain, min(rng.choice((1, 1, 2)), len(plain))):
+        made = surname(rng).lower()
+        words[place] = made.capitalize() if words[place][0].isupper() else made
+    return " ".join(words)
 
 
 def around(question: str, rng: random.Random) -> str:

@@ -228,7 +228,7 @@ STRUCTURES: dict[Slot, dict[Group, tuple[str, ...]]] = {
     "np": {"train": ("after", "after", "who", "bare", "dashes"), "exam": ("after", "list"), "dev": ("after", "commas")},
     "sentence": {"train": ("one", "one", "two", "chart", "apart"), "exam": ("one", "given"), "dev": ("one", "see")},
     "chart": {
-        "train": ("forward", "shuffled", "and", "semicolons", "plus"), "exam": ("shuffled", "backward"),
+        "train": ("forward", "shuffled", "and", "semicolons", "plus", "spaces", "minus"), "exam": ("shuffled", "backward"),
         "dev": ("forward", "slashes"),
     },
     "when": {"train": ("all",), "exam": ("all",), "dev": ("all",)},

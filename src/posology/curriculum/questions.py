@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from posology.curriculum.chatter import SURNAMES, around, person
+from posology.curriculum.chatter import SURNAMES, around, blurred, person
 from posology.curriculum.mentions import Mention, head, mentions
 from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
 from posology.curriculum.splits import Group
@@ -58,7 +58,8 @@ def ask(
     sex = "female" if patient.pregnant or patient.lactating else patient.sex
     named = person(sex, rng) if group == "train" and rng.random() < SURNAMES else ""
     described = _describe(frame.slot, structure, patient, said, rng, named)
-    text = frame.text.format(
+    wording = blurred(frame.text, rng) if group == "train" else frame.text
+    text = wording.format(
         drug=drug, Drug=capital(drug), to="in" if patient.indication else "for",
         **{frame.slot: described, capital(frame.slot): capital(described)},
     )  # fmt: skip
@@ -112,7 +113,7 @@ def _describe(
     return " and ".join(spelled(mention.given) for mention in everything)
 
 
-_MARKS = {"slashes": " / ", "semicolons": "; ", "plus": " + "}
+_MARKS = {"slashes": " / ", "semicolons": "; ", "plus": " + ", "spaces": " ", "minus": " - "}
 
 
 def _listed(everything: Sequence[Mention], structure: str = "") -> str:

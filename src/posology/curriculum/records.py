@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 Split = Literal["train", "dev", "S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "hand"]
@@ -112,6 +113,6 @@ class Case:
     twin: str = ""  # same id on both twins, "" without one
     answer: str = ""  # a complete gold answer
 
-    @property
+    @cached_property
     def case_id(self) -> str:
         return content_id(self)

@@ -56,33 +56,35 @@ def judged(question: str) -> str:
     return f"{judgement.verdict.value}: {judgement.why}"
 
 
-def compare(run: Run, question: str, stages: Sequence[str]) -> Comparison:
-    """Greedy answers of the stages to one question."""
-    answers = []
-    for name in stages:
-        answer = open_assistant(run.stage(name).final).ask(question)
-        answers.append((name, answer))
-    rewards = rewards_of(run, question, [answer.ids for _, answer in answers])
-    return Comparison(
-        question,
-        tuple(
-            StageAnswer(name, answer.text, answer.rendered, score)
-            for (name, answer), score in zip(answers, rewards, strict=True)
-        ),
-        judged(question),
-    )
+def compare(run: Run, questions: Sequence[str], stages: Sequence[str]) -> list[Comparison]:
+    """Greedy answers of the stages to each question; every model is opened once."""
+    answers = {name: open_assistant(run.stage(name).final).answer_many(questions) for name in stages}
+    asked = [(question, answers[name][i].ids) for i, question in enumerate(questions) for name in stages]
+    rewards = iter(rewards_of(run, asked))
+    return [
+        Comparison(
+            question,
+            tuple(
+                StageAnswer(name, answers[name][i].text, answers[name][i].rendered, next(rewards)) for name in stages
+            ),
+            judged(question),
+        )
+        for i, question in enumerate(questions)
+    ]
 
 
-def rewards_of(run: Run, question: str, answers: Sequence[Sequence[int]]) -> list[float | None]:
-    """The ensemble's score of each answer (token ids with the end token); None without a finished reward stage."""
+def rewards_of(run: Run, answers: Sequence[tuple[str, Sequence[int]]]) -> list[float | None]:
+    """The ensemble's score of each (question, answer's token ids with the end token); None without reward models."""
     if not (run.stage("reward").final / "ensemble.json").is_file():
         return [None] * len(answers)
     parent = open_parent(run, "reward")
     tokenizer = load_tokenizer(parent.path)
     config = load_config(run.config_path)
     ensemble = load_ensemble(parent.path, tokenizer, pick_precision(config.reward.fit.precision))
-    prompt = encode_prompt(tokenizer, question)
-    rows = [Encoded([*prompt, *ids], [False] * len(prompt) + own_tokens(tokenizer, ids)) for ids in answers]
+    rows = []
+    for question, ids in answers:
+        prompt = encode_prompt(tokenizer, question)
+        rows.append(Encoded([*prompt, *ids], [False] * len(prompt) + own_tokens(tokenizer, ids)))
     return [float(score) for score in ensemble.combine(ensemble.normalised(sequence_batch(rows, tokenizer.pad)))]
 
 
