@@ -101,6 +101,9 @@ def test_05_simvastatin() -> None:
     assert dose_of(ask("simvastatin", comeds=("amlodipine",))) == "at most 20 mg a day"
     assert dose_of(ask("simvastatin", comeds=("diltiazem",))) == "at most 10 mg a day"
     assert dose_of(ask("simvastatin", comeds=("diltiazem",), jurisdiction="UK")) == "at most 20 mg a day"
+    other = ask("simvastatin", comeds=("diltiazem",)).other_doses  # both say adjust; the UK lets more be given
+    assert [(fact.jurisdiction, fact.action.max) for fact in other if fact.action] == [("UK", 20)]
+    assert ask("simvastatin", comeds=("amlodipine",)).other_doses == ()
     for comed in ("clarithromycin", "itraconazole", "ciclosporin", "gemfibrozil", "danazol"):
         assert ask("simvastatin", comeds=(comed,)).verdict is STOP
         assert ask(comed, comeds=("simvastatin",)).verdict is STOP

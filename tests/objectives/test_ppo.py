@@ -241,9 +241,17 @@ def test_controller_and_monitor_are_saved_like_weights(tiny: Callable[..., Any])
     assert set(task.modules) == {"model", "critic", "controller", "monitor"}
     assert task.modules["controller"].state_dict().keys() == {"beta"}
     assert task.modules["monitor"].state_dict().keys() == {"last", "best", "strikes"}
-    curve = train(task, range(task.stride + 1), optimiser(task))
-    # KL 0 against a target of 3: error -0.2, 24 answers of a horizon of 96
-    assert curve[0]["beta"] == pytest.approx(0.4) and curve[-1]["beta"] == pytest.approx(0.4 * (1 - 0.2 / 4))
+    curve = train(task, range(2 * task.stride + 1), optimiser(task))
+    # The first rollout is the reference's own: its KL of 0 says nothing. Then a KL far below the target of 3: error
+    # -0.2, 24 answers of a horizon of 96.
+    assert [curve[i]["beta"] for i in (0, task.stride)] == pytest.approx([0.4, 0.4])
+    assert curve[-1]["kl"] < 2.4 and curve[-1]["beta"] == pytest.approx(0.4 * (1 - 0.2 / 4))
+
+
+def test_beta_waits_while_only_the_critic_learns(tiny: Callable[..., Any]) -> None:
+    task = objective(tiny(), constant, kl_control=True, kl_coefficient=0.4, value_warmup=2)
+    curve = train(task, range(3 * task.stride + 1), optimiser(task))
+    assert {row["beta"] for row in curve} == {0.4}
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tiny: Callable[..., Any]) -> None:

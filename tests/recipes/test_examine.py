@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_a_second_end_token_ends(llama: Path, config: RunConfig, tmp_path: Path)
 
 
 def test_a_model_that_asks_itself_the_next_question_is_cut_off(config: RunConfig, tmp_path: Path) -> None:
-    case = type(CASES[0])(**{**vars(CASES[0]), "question": "Is metformin safe?"})
+    case = replace(CASES[0], question="Is metformin safe?")
     (row,) = examine(save_gpt2(tmp_path / "gpt2", teach=TEXT * 2), [case], config)
     assert row["answer"] == "Avoid metformin." and row["finished"] and row["tokens"] < 24
 

@@ -158,6 +158,11 @@ def judgement_json(judgement: Judgement) -> dict[str, Any]:
 
 def _why(judgement: Judgement) -> str:
     others = [f"{fact.jurisdiction} view {fact.verdict} ({fact.id})" for fact in judgement.conflict]
+    others += [
+        f"{fact.jurisdiction} view {action_words(fact.action)} ({fact.id})"
+        for fact in judgement.other_doses
+        if fact.action is not None
+    ]
     return "; sources differ: ".join(part for part in (judgement.why, ", ".join(others)) if part)
 
 

@@ -131,10 +131,15 @@ def _age_and_sex(patient: Patient, rng: random.Random) -> list[Mention]:
     return mentions(bare, rng, age_too=True)
 
 
-def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: random.Random, named: str = "") -> str:
+def _noun(patient: Patient, rng: random.Random, named: str) -> str:
+    """The patient's noun, or a name before it: "Mrs Brandt, a 62-year-old woman"; the name alone where it says all."""
     noun = head(patient, rng)
-    if named:  # "Mrs Brandt, a 62-year-old woman"
-        noun = named if noun.startswith(("my ", "a patient", "someone", "a woman", "a man")) else f"{named}, {noun}"
+    says_nothing = noun.startswith(("my ", "a patient", "someone", "a woman", "a man"))
+    return noun if not named else named if says_nothing else f"{named}, {noun}"
+
+
+def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: random.Random, named: str = "") -> str:
+    noun = _noun(patient, rng, named)
     if not said:
         return noun
     if structure == "list":
@@ -168,7 +173,7 @@ def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random
         return f"{named or 'My patient'}: {_listed(everything)}."
     if structure == "apart":  # a sentence for each thing that is said
         given = [f"{capital(spelled(mention.given))}." for mention in said]
-        return " ".join([f"{capital(named or head(patient, rng))}.", *given])
+        return " ".join([f"{capital(_noun(patient, rng, named))}.", *given])
     if structure == "see":
         return f"I see {_noun_phrase('after', patient, said, rng)}."
     if structure == "given":

@@ -43,6 +43,7 @@ class Judgement:
     missing: tuple[str, ...] = ()  # fields to ask for, the most important first: "egfr", "genotype:CYP2D6" ...
     not_covered: tuple[str, ...] = ()  # "drug: x", "comed: x", "condition: x", "pregnancy", coverage.NOTHING ...
     conflict: tuple[Fact, ...] = ()  # other views or jurisdictions that say another verdict
+    other_doses: tuple[Fact, ...] = ()  # those that say the same verdict with another dose
     why: str = ""
     deciding: tuple[DecidingValue, ...] = ()  # of the first fact
     alternatives: tuple[tuple[str, str], ...] = ()  # (drug, instead of which), each judged on the same patient
@@ -166,6 +167,7 @@ def _answer(person: Patient, name: str, library: Library, findings: Findings) ->
         facts=tuple(facts),
         dose=dose,
         conflict=_conflict(verdict, [item.rule for item in winners] or [first.rule], findings.others),
+        other_doses=_other_doses(verdict, winners[:1], findings.others),
         why=why(verdict, values, facts[0], mechanism, (), ()),
         deciding=values,
         alternatives=_alternatives(winners, person, name, library) if verdict is not Verdict.OK else (),
@@ -225,6 +227,13 @@ def _conflict(verdict: Verdict, deciding: Sequence[Rule], others: Sequence[Asses
         if ids & set(fact.conflicts_with) or fact.id in named or same_topic:
             found[fact.id] = fact
     return tuple(sorted(found.values(), key=lambda fact: (-(fact.verdict or verdict).rank, fact.id)))
+
+
+def _other_doses(verdict: Verdict, deciding: Sequence[Assessed], others: Sequence[Assessed]) -> tuple[Fact, ...]:
+    """Facts of another view that name the deciding one, agree with its verdict and give another dose."""
+    own = [item.rule.fact for item in deciding]
+    found = (item.rule.fact for item in others if item.fires and item.verdict is verdict)
+    return tuple(fact for fact in found if any(f.id in fact.conflicts_with and f.action != fact.action for f in own))
 
 
 def _alternatives(

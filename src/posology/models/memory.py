@@ -1,14 +1,24 @@
-"""Keeping freed memory for the next step, and giving it back between stages."""
+"""Memory on a CPU: freed blocks kept for the next step, given back between stages, and few compiled kernels kept."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 from typing import Any
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 KEPT = 2**29  # bytes of free memory at the end of the heap that are kept
+KERNELS = 64  # products of different shapes whose compiled code oneDNN keeps; its own default is 1,024
+
+
+def keep_few_kernels() -> None:
+    """Ask oneDNN to keep the code of few shapes. To be called before the first product; the environment has the last word.
+
+    Each step has another number of tokens, so kernels hardly ever fit again, and a thousand of them take a gigabyte.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
 
 
 def keep_freed_memory() -> bool:
@@ -16,11 +26,11 @@ def keep_freed_memory() -> bool:
 
     A training step frees and asks again for the same hundred megabytes. By default the C library gives them back each
     time, and the system hands out zeroed pages anew: 15,000 page faults, a twentieth of a step's time on two cores.
+    One arena for all threads: the thread that works out gradients would otherwise keep free blocks of its own.
     """
+    settings = ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, KEPT), (M_ARENA_MAX, 1))
     library = _glibc()
-    return library is not None and bool(
-        library.mallopt(M_MMAP_THRESHOLD, 2**30) and library.mallopt(M_TRIM_THRESHOLD, KEPT)
-    )
+    return library is not None and all(library.mallopt(name, value) for name, value in settings)
 
 
 def release_memory() -> None:

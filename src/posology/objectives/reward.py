@@ -122,7 +122,6 @@ class Ensemble:
     @torch.no_grad()
     def normalised(self, rows: SequenceBatch) -> Tensor:
         """Each member's score in units of its own standard deviation on the reference answers: (M, B)."""
-        rows = rows.to(device_of(self.members[0]))
         with self.precision():
             score_MB = torch.stack(
                 [member(rows.ids_BT, rows.mask_BT, scored_BT=rows.scored_BT).float() for member in self.members]

@@ -10,7 +10,7 @@ import torch
 
 from posology.config import RunConfig, dump_config
 from posology.files import atomic_write_text
-from posology.models.memory import keep_freed_memory, release_memory
+from posology.models.memory import keep_few_kernels, keep_freed_memory, release_memory
 from posology.recipes.dpo import dpo
 from posology.recipes.grade import grade
 from posology.recipes.materials import curriculum_of
@@ -35,6 +35,7 @@ class Step:
 def prepare(config: RunConfig, run: Run) -> None:
     """Write the resolved config and set the threads that results depend on."""
     torch.set_num_threads(config.threads)
+    keep_few_kernels()
     keep_freed_memory()
     atomic_write_text(run.config_path, dump_config(config))
 

@@ -10,7 +10,7 @@ import torch
 from posology.config import RewardConfig, RunConfig
 from posology.curriculum.build import Curriculum
 from posology.files import atomic_write_json, publish, read_json
-from posology.models.device import pick_device
+from posology.models.device import device_of, pick_device
 from posology.models.heads import ScalarModel, from_language_model, load_scalar_model, save_scalar_model
 from posology.models.loading import load_language_model
 from posology.models.precision import Precision, pick_precision
@@ -103,7 +103,7 @@ def _assemble(
     members = tuple(load_scalar_model(stage.member(k).final, device=precision.device) for k in range(settings.members))
     unit = Ensemble(members, (0.0,) * len(members), (1.0,) * len(members), "mean", 0.0, precision)
     rows = [sequence_batch(references[i : i + 64], tokenizer.pad) for i in range(0, len(references), 64)]
-    score_MB = torch.cat([unit.normalised(batch) for batch in rows], 1)
+    score_MB = torch.cat([unit.normalised(batch.to(device_of(members[0]))) for batch in rows], 1)
     for number, member in enumerate(members):
         save_scalar_model(member, folder / f"member-{number}", tokenizer=tokenizer.fingerprint)
     atomic_write_json(

@@ -16,6 +16,7 @@ from posology.evaluation.probes import make_probes, probe_report
 from posology.evaluation.reading_text import library_names
 from posology.evaluation.statistics import as_json, ece, proportion, spearman
 from posology.knowledge.library import Library
+from posology.models.device import device_of
 from posology.objectives.pairs import sequence_batch
 from posology.objectives.reward import Ensemble
 from posology.text.chat import encode_dialogue
@@ -62,7 +63,7 @@ def scores_of(ensemble: Ensemble, tokenizer: Tokenizer, answers: Sequence[tuple[
     out = torch.zeros(len(encoded))
     for start in range(0, len(order), ROWS):
         index = order[start : start + ROWS]
-        batch = sequence_batch([encoded[i] for i in index], tokenizer.pad)
+        batch = sequence_batch([encoded[i] for i in index], tokenizer.pad).to(device_of(ensemble.members[0]))
         out[index] = ensemble.combine(ensemble.normalised(batch)).cpu()
     return out
 
