@@ -35,6 +35,7 @@ from posology.seeds import stream
 from posology.text.calculator import strip_spans
 
 TERSE = 0.30  # share of pairs that compare complete with terse
+NEXT_BAND = 0.4  # share of wrong answers to questions of a number that are right, whole and all, for another number
 NEW_WORDINGS, DEV = 0.10, 0.05  # pairs for the held-out figures, as shares of the trained ones
 ABSTAINING = 0.14  # share of pairs about unknown drugs and missing values
 _WEIGHTS = {
@@ -173,6 +174,10 @@ class _Maker:
             wrong = verdict_up_to_contraindicated(script, situation, self.bank, rng)
             if wrong is not None:
                 return "verdict_up", wrong
+        if situation.target.number_field and rng.random() < NEXT_BAND:
+            wrong = corrupted("band_swapped", script, situation, self.bank, rng)
+            if wrong is not None:
+                return "band_swapped", wrong
         for _ in range(12):
             name = self._name(script, rng)
             wrong = corrupted(name, script, situation, self.bank, rng)
