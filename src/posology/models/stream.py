@@ -40,6 +40,7 @@ def can_stream(trunk: Any, segments_BT: Tensor) -> bool:
         and not config.attention_bias
         and not config.mlp_bias
         and not (trunk.training and config.attention_dropout)
+        and trunk.embed_tokens.weight.dtype != torch.float64  # norms are worked in float32 here
     )
     return plain and int(segments_BT.shape[1]) <= LONGEST and all(_is_plain(layer) for layer in trunk.layers)
 
