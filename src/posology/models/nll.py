@@ -25,8 +25,9 @@ def token_nll(model: Any, hidden_ND: Tensor, targets_N: Tensor) -> tuple[Tensor,
     """
     head = model.get_output_embeddings()
     scaled = any(getattr(model.config, name, None) for name in SCALINGS)
-    if type(head) is not nn.Linear or head.bias is not None or scaled or hidden_ND.device.type != "cpu":
-        logits_NV = head_logits(model, hidden_ND).float()
+    double = hidden_ND.dtype == torch.float64  # for gradients against finite differences
+    if type(head) is not nn.Linear or head.bias is not None or scaled or double or hidden_ND.device.type != "cpu":
+        logits_NV = head_logits(model, hidden_ND).to(torch.float64 if double else torch.float32)
         nll_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
         return nll_N, logits_NV.detach().argmax(-1) == targets_N
     return linear_nll(hidden_ND, head.weight, targets_N)
