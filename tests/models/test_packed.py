@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -37,9 +37,10 @@ def loss_and_gradients(model: Any, loss: Tensor) -> tuple[float, dict[str, Tenso
 
 
 def assert_close(ours: tuple[float, dict[str, Tensor]], theirs: tuple[float, dict[str, Tensor]], within: float) -> None:
-    assert ours[0] == pytest.approx(theirs[0], rel=within)
     assert ours[1].keys() == theirs[1].keys()
     scale = max(float(gradient.abs().max()) for gradient in theirs[1].values())
+    # A sum of terms of both signs may be small: its rounding is that of the terms, not of the sum.
+    assert ours[0] == pytest.approx(theirs[0], rel=within, abs=within * max(scale, 1.0))
     for name, gradient in theirs[1].items():
         torch.testing.assert_close(
             ours[1][name], gradient, rtol=within, atol=within * scale, msg=lambda m, n=name: f"{n}: {m}"
@@ -51,7 +52,7 @@ def test_who_may_look_at_whom_worked_by_hand() -> None:
     assert seen == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, seed=st.integers(0, 99))
 def test_packed_is_unpacked_in_loss_and_gradient(tiny: Any, packed_rows: Any, rows: list[list[int]], seed: int) -> None:
     model = tiny(seed)
@@ -71,7 +72,7 @@ def test_packed_is_unpacked_in_loss_and_gradient(tiny: Any, packed_rows: Any, ro
     assert_close(together, loss_and_gradients(model, total), 1e-5)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, seed=st.integers(0, 99))
 def test_the_stream_is_hugging_faces_own_pass(tiny: Any, packed_rows: Any, rows: list[list[int]], seed: int) -> None:
     """hidden_at + token_nll against transformers' forward with a 4-D mask and torch's cross-entropy."""
@@ -193,11 +194,12 @@ def test_a_model_can_memorise_rows_through_the_stream(tiny: Any, packed_rows: An
     assert float(nll.mean().detach()) < 0.2
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=5),
     seed=st.integers(0, 99),
 )
+@example(pairs=[(20, 2, 3), (6, 2, 0)], seed=48)
 def test_pairs_that_begin_alike_are_as_if_computed_apart(
     tiny: Any, pairs: list[tuple[int, int, int]], seed: int
 ) -> None:
