@@ -25,7 +25,10 @@ def run(keep: bool) -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
 def test_freed_memory_is_used_again() -> None:
     """Steps of 12 tensors of 12 MB: by default most of the 36,000 pages are asked for anew, afterwards hardly any."""
-    assert run(keep=True) < run(keep=False) / 5
+    asked_anew = run(keep=False)
+    if not asked_anew:
+        pytest.skip("this kernel does not count page faults (a sandbox's may not), so there is nothing to compare")
+    assert run(keep=True) < asked_anew / 5
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
