@@ -81,7 +81,8 @@ def _show_fact(fact: Fact, when: str, library: Library) -> None:
         f"{library.sources[ref.id].publisher if ref.id in library.sources else ref.id}, {ref.locator}"
         for ref in fact.sources
     )
-    checked = "unverified" if fact.verified.by == "none" else f"verified: {fact.verified.by} {fact.verified.date}"
+    place = f" ({fact.verified.at})" if fact.verified.at else ""
+    checked = f"verified: {fact.verified.by} {fact.verified.date}{place}" if fact.verified.by != "none" else "unverified"
     typer.echo(f"    {fact.id} · {cited} · as of {fact.as_of} · {checked}")
 
 

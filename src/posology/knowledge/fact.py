@@ -243,6 +243,7 @@ class SourceRef(Frozen):
 class Verified(Frozen):
     by: Literal["cpic", "label", "second_source", "none"]
     date: str = ""  # ISO date of the check; empty only with by = "none"
+    at: str = ""  # what was read: "Norvasc 2014, drug interactions", or an address
 
 
 class Fact(Frozen):
