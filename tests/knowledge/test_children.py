@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from posology.knowledge.coverage import gives_adult_amount
+from posology.knowledge.coverage import CHILDS_DOSE, gives_adult_amount
 from posology.knowledge.dose import Dose
 from posology.knowledge.fact import Fact, FactType, Verdict
 from posology.knowledge.judge import judge
@@ -48,6 +48,10 @@ def test_the_child_of_a_restriction_is_not_covered_rather_than_ok(small: Library
     assert adult.dose is not None and adult.dose.text == "500 mg once daily"
     child = judge(Patient(age_years=9, weight_kg=30, crcl=20), "kidol", small)
     assert (child.verdict, child.dose) == (Verdict.INSUFFICIENT, None)
+    assert CHILDS_DOSE in child.not_covered
+    # the safe side of a worse restriction does not make it OK: abacavir's dose in mild liver disease is an adult's
+    assert judge(Patient(age_years=40, child_pugh="A"), "abacavir").verdict is Verdict.ADJUST
+    assert judge(Patient(age_years=0.2, child_pugh="A"), "abacavir").not_covered == (CHILDS_DOSE,)
     assert judge(Patient(crcl=20), "kidol", small).dose == adult.dose  # no age given: an adult
 
 

@@ -22,6 +22,7 @@ REDUCED_KIDNEY = 60.0  # eGFR or CrCl below this must be addressed
 PRESUMED_AGE = 40.0  # a question that gives no age is about an adult
 PRESUMED_WEIGHT = 70.0
 NOTHING = "nothing stated that a fact addresses"
+CHILDS_DOSE = "dose for a child"
 BODY_FIELDS = ("age_years", "age_months", "weight_kg")  # a fact that names one has children in mind, or leaves them out
 KIDNEY_FIELDS = ("egfr", "crcl", "creatinine_mg_dl")
 USUAL_TYPES = (FactType.PAEDIATRIC, FactType.INDICATION)  # ADJUST there is the usual dose by weight, no restriction
@@ -39,8 +40,12 @@ class Assessed:
     barred: bool = False  # an adult's fixed dose, and the patient is a child
 
     @property
+    def holds(self) -> bool:
+        return all(state is Match.HOLDS for state in self.states)
+
+    @property
     def fires(self) -> bool:
-        return not self.barred and all(state is Match.HOLDS for state in self.states)
+        return self.holds and not self.barred
 
     @property
     def verdict(self) -> Verdict:
