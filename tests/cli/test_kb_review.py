@@ -128,7 +128,7 @@ def test_audit_agrees_explains_or_fails(run: Run, tmp_path: Path) -> None:
 
 
 def test_audit_of_labels(run: Run, tmp_path: Path) -> None:
-    text = "Aldactone is contraindicated in patients with hyperkalemia, anuria and impaired renal function."
+    text = "Aldactone is contraindicated in patients with hyperkalemia, anuria and renal impairment."
     known = run("audit", "--labels", label(tmp_path / "a.jsonl", text))
     assert known.exit_code == 0, known.output
     assert "1 agree" in known.stdout and "2 explained, 0 missing from the facts, 0 unexplained" in known.stdout

@@ -145,8 +145,8 @@ def test_two_doses_that_no_source_combines_are_not_covered(
 ) -> None:
     rest = 'action = {dose = 100, unit = "mg", every_h = 24}'
     folder = make_folder(write_fact("kidol.renal.child", "renal", "drug kidol", "ADJUST",
-                                    ["crcl < 30", "age_years < 12"], rest))  # fmt: skip
-    child = Patient(age_years=5, weight_kg=20, indication="ache", crcl=20)
+                                    ["crcl < 60", "age_years < 12"], rest))  # fmt: skip
+    child = Patient(age_years=5, weight_kg=20, indication="ache", crcl=50)
     got = judge(child, "kidol", load_library(folder))
     assert (got.verdict, got.not_covered) == (UNSURE, ("dose for this combination",))
 
