@@ -82,7 +82,9 @@ def _show_fact(fact: Fact, when: str, library: Library) -> None:
         for ref in fact.sources
     )
     place = f" ({fact.verified.at})" if fact.verified.at else ""
-    checked = f"verified: {fact.verified.by} {fact.verified.date}{place}" if fact.verified.by != "none" else "unverified"
+    checked = (
+        f"verified: {fact.verified.by} {fact.verified.date}{place}" if fact.verified.by != "none" else "unverified"
+    )
     typer.echo(f"    {fact.id} · {cited} · as of {fact.as_of} · {checked}")
 
 
