@@ -29,6 +29,7 @@ class Tally:
     marked: int = 0  # used rows that held evidence marks
     bad: Counter[str] = field(default_factory=Counter)  # reason -> rows
     first: dict[str, list[int]] = field(default_factory=dict)  # reason -> the first rows that have it
+    wanted: tuple[str, ...] = ()  # labels that the user named
     _labels: Counter[str] = field(default_factory=Counter, repr=False)
 
     @property
@@ -43,18 +44,24 @@ class Tally:
             rows.append(row)
 
     def add_label(self, label: str) -> None:
-        shown = _WORD.fullmatch(label) and (label in self._labels or len(self._labels) <= FEW)
-        self._labels[label if shown else OTHER] += 1
+        """Count a label; "" is a row without one."""
+        known = label in self._labels or label in self._always
+        few = len(self._labels) <= FEW + len(self._always)
+        self._labels[label if known or (few and _WORD.fullmatch(label)) else OTHER] += 1
 
-    def labels(self, wanted: tuple[str, ...] = ()) -> dict[str, int]:
+    def labels(self) -> dict[str, int]:
         """Rows by label, most frequent first. Only single words are named, and only where the kinds are few; the rest,
         which may be text of a note, is summed under OTHER. Labels that are `wanted` or KNOWN_LABELS are always named.
         """
-        named = set(self._labels) if len(self._labels.keys() - {OTHER}) <= FEW else {*wanted, *KNOWN_LABELS}
+        few = len(self._labels.keys() - self._always - {OTHER}) <= FEW
         shown: Counter[str] = Counter()
         for label, count in self._labels.items():
-            shown[label if label in named else OTHER] += count
+            shown[label if few or label in self._always else OTHER] += count
         return dict(shown.most_common())
+
+    @property
+    def _always(self) -> set[str]:
+        return {"", *KNOWN_LABELS, *self.wanted}
 
     def manifest(self) -> Mapping[str, Any]:
         """For a run's manifest: plain JSON, counts and reasons only."""
