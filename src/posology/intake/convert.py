@@ -21,20 +21,16 @@ _MARK = re.compile(r"\[[ \t]*evidence[ \t]*:[^\[\]]*\]", re.IGNORECASE)
 _SPACED_MARK = re.compile(rf"(?<![ \t])[ \t]*{_MARK.pattern}", re.IGNORECASE)
 
 
-def label_of(row: Row, options: ReadOptions) -> str | None:
-    """The row's label, trimmed ("" where it has none); None where its file has no labels."""
+def label_of(row: Row, options: ReadOptions) -> str:
+    """The row's label, trimmed; "" where it has none."""
     name = options.column("label")
-    return _scalar(row.values[name], name) if name in row.values else None
+    return _scalar(row.values.get(name), name)
 
 
 def id_of(row: Row, options: ReadOptions) -> str:
-    """The row's own id; "" where its file has none. BadRow for an empty one."""
+    """The row's own id, trimmed; "" where it has none."""
     name = options.column("id")
-    if name not in row.values:
-        return ""
-    if identity := _scalar(row.values[name], name):
-        return identity
-    raise BadRow(f"its {name} is empty")
+    return _scalar(row.values.get(name), name)
 
 
 def has_marks(row: Row, shape: Shape, options: ReadOptions) -> bool:
@@ -58,7 +54,7 @@ def to_example(shape: Shape, row: Row, options: ReadOptions) -> Example:
             raise BadRow(f"its {name} is more than one message")
     return Example(
         row.number, id_of(row, options) or str(row.number), prompt, answer,
-        is_note=shape.columns[0] == "clinical_note", history=history, label=label_of(row, options) or "",
+        is_note=shape.columns[0] == "clinical_note", history=history, label=label_of(row, options),
     )  # fmt: skip
 
 

@@ -11,12 +11,12 @@ the factual one. No error, count or list of rejects holds any text of a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from posology.errors import UserError
+from posology.errors import ConfigError, UserError
 from posology.intake.arrowfile import arrow_columns, arrow_rows, parquet_columns, parquet_rows
 from posology.intake.convert import has_marks, id_of, label_of, to_example, to_pair
 from posology.intake.csvfile import csv_header, csv_rows
@@ -53,27 +53,27 @@ def read_pairs(path: Path, options: ReadOptions = DEFAULT, tally: Tally | None =
 
 @dataclass(frozen=True)
 class Opened:
-    """A source whose columns have been looked at: `columns` are those of its first file."""
+    """A source whose columns have been looked at: `columns` are its first file's, `read` our names -> those in use."""
 
     source: Source
     shape: Shape
     columns: tuple[str, ...]
+    read: Mapping[str, str]
     options: ReadOptions
-
-    @property
-    def read(self) -> dict[str, str]:
-        """Our name -> the file's, for the columns that are read."""
-        found = {name: self.options.column(name) for name in (*self.shape.columns, *self.shape.optional)}
-        if found.get("edit") not in (None, *self.columns):
-            found["edit"] = ALIASES["edit"]
-        return {name: theirs for name, theirs in found.items() if theirs in self.columns}
 
 
 def open_data(path: Path, options: ReadOptions = DEFAULT, holds: str = "") -> Opened:
     """Find the files and tell their shape. `holds`: "examples" or "pairs" are asked for; "" takes either."""
     source = find_source(path, options.split)
+    if options.rejects is not None and options.rejects.absolute() in {file.absolute() for file in source.files}:
+        raise ConfigError(f"the rejects would overwrite {options.rejects}, which is read", "name another file")
     columns = _columns(source, source.files[0])
-    return Opened(source, shape_of(str(source.files[0]), columns, options, holds), tuple(columns), options)
+    shape = shape_of(str(source.files[0]), columns, options, holds)
+    read = {name: options.column(name) for name in (*shape.columns, *shape.optional)}
+    if "edit" in read and read["edit"] not in columns:
+        read["edit"] = ALIASES["edit"]
+    there = {name: theirs for name, theirs in read.items() if theirs in columns}
+    return Opened(source, shape, tuple(columns), there, options)
 
 
 def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair]:
@@ -101,18 +101,23 @@ def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally)
     """What a row becomes; None for a blank one, or one of another label."""
     if row.fault:
         raise BadRow(row.fault, row.detail)
-    if all(value is None or (isinstance(value, str) and not value.strip()) for value in row.values.values()):
+    if opened.source.format == "CSV" and not any(value.strip() for value in row.values.values()):
         tally.blank += 1
         return None
     shape, options = opened.shape, opened.options
-    if shape.holds == "examples" and (label := label_of(row, options)) is not None:
+    if shape.holds == "examples" and ("label" in opened.read or options.column("label") in row.values):
+        label = label_of(row, options)
         tally.add_label(label)
         if wanted and label.casefold() not in wanted:
             tally.unused += 1
             return None
     record = to_example(shape, row, options) if shape.holds == "examples" else to_pair(shape, row, options)
-    if id_of(row, options) and (first := ids.first(record.id, row.number)):
-        raise BadRow(f"its {options.column('id')} is that of an earlier row", f"row {first}")
+    if identity := id_of(row, options):
+        if first := ids.first(identity, row.number):
+            together = " of all files together" if len(opened.source.files) > 1 else ""
+            raise BadRow(f"its {options.column('id')} is that of an earlier row", f"row {first}{together}")
+    elif "id" in opened.read:
+        raise BadRow(f"it has no {options.column('id')}")
     tally.marked += has_marks(row, shape, options)
     return record
 
