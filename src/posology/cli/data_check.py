@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from posology.intake.options import ReadOptions
     from posology.intake.survey import Survey
 
-LONGEST_LIST = 20  # reasons or labels that are listed
-
 
 def check(
     file: Annotated[Path, typer.Argument(help="CSV, JSONL, Parquet, or a Hugging Face dataset folder on this disk.")],
@@ -133,7 +131,7 @@ def _tables(found: Survey, options: ReadOptions, unit: str) -> list[tuple[str, l
     ]
     tables = [
         ("Rows", ["", "rows", ""], [[what, f"{count:,}", why] for what, count, why in fates if count or what == "used"]),
-        ("Bad rows", ["reason", "rows", "which"], bad[:LONGEST_LIST]),
+        ("Bad rows", ["reason", "rows", "which"], bad),
         ("Labels", ["label", "rows"], labels),
         (f"Lengths in {unit}, of used rows", ["", "median", "95th percentile", "longest", ""], lengths),
     ]  # fmt: skip
@@ -146,6 +144,8 @@ def _first(rows: list[int], count: int) -> str:
 
 def _remarks(found: Survey, options: ReadOptions) -> list[str]:
     """What else is worth knowing, in a line each."""
+    from posology.intake.tally import OTHER
+
     tally, prompt = found.tally, "note" if found.opened.read.get("clinical_note") else "prompt"
     remarks = []
     if "id" not in found.opened.read:
@@ -164,6 +164,10 @@ def _remarks(found: Survey, options: ReadOptions) -> list[str]:
         remarks.append(f"evidence marks: {done} the answers of {tally.marked:,} rows")
     if absent := [label for label in options.labels if tally.labels() and not _has(tally.labels(), label)]:
         remarks.append(f"no row has the label {', '.join(absent)}")
+    if OTHER in tally.labels():
+        remarks.append(
+            f"labels that one row alone has, or that are no single word, may be text and are summed as {OTHER}"
+        )
     if options.rejects is not None:
         remarks.append(f"each bad row is listed in {options.rejects}")
     return remarks
