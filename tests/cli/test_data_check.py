@@ -55,7 +55,7 @@ def test_the_report_in_words(notes: Path) -> None:
         "clinical_note 3 5 5 row 4", "the note of an earlier row again: 2 of the used rows (2, 3)",
         "the note and the answer of an earlier row again: 1 of the used rows (3)",
         "garbled characters, lost before the file came here: 1 of the used rows (4)",
-        "evidence marks: taken out of the answers of 1 rows",
+        "evidence marks are taken out of the answers: 1 of the used rows",
     ):  # fmt: skip
         assert words in told, words
 

@@ -104,7 +104,7 @@ def _about(found: Survey) -> list[str]:
     files = f" in {len(source.files)} files" if len(source.files) > 1 else ""
     split = f", split {source.split}" if source.split else ""
     lines = [
-        f"{source.path}: {source.format}{split}, {found.tally.rows:,} rows{files}, {size / 1e6:,.1f} MB",
+        f"{source.path}: {source.format}{split}, {found.tally.rows:,} rows{files}, {_size(size)}",
         f"taken for {opened.shape.words}",
         "columns read: " + ", ".join(f"{theirs} as {name}" if name != theirs else name for name, theirs in opened.read.items()),
     ]  # fmt: skip
@@ -112,6 +112,10 @@ def _about(found: Survey) -> list[str]:
     if count:
         lines.append(f"columns not read: {', '.join(names) or f'{count}, without names to show'}")
     return lines
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count:,} bytes"
 
 
 def _tables(found: Survey, options: ReadOptions, unit: str) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -161,7 +165,7 @@ def _remarks(found: Survey, options: ReadOptions) -> list[str]:
         remarks.append(f"no {prompt} stands twice among the used rows")
     if tally.marked:
         done = "taken out of" if options.evidence == "strip" else "left in"
-        remarks.append(f"evidence marks: {done} the answers of {tally.marked:,} rows")
+        remarks.append(f"evidence marks are {done} the answers: {tally.marked:,} of the used rows")
     if absent := [label for label in options.labels if tally.labels() and not _has(tally.labels(), label)]:
         remarks.append(f"no row has the label {', '.join(absent)}")
     if OTHER in tally.labels():

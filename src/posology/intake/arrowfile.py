@@ -39,7 +39,7 @@ def arrow_columns(path: Path) -> list[str]:
 def arrow_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     """The rows of these columns, in order."""
     with _open_arrow(path) as (_, batches):
-        yield from _rows((batch.select(list(columns)) for batch in batches))
+        yield from _rows(batch.select(list(columns)) for batch in batches)
 
 
 @contextmanager
