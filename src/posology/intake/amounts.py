@@ -226,12 +226,6 @@ def _every(match: re.Match[str]) -> Frequency:
     return Frequency((low * size, high * size))
 
 
-def _times(match: re.Match[str]) -> Frequency:
-    unit = match["unit"]
-    size = 720.0 if "month" in unit else 168.0 if unit.startswith("w") else 24.0
-    return Frequency((round(size / _count(match["n"]), 3),) * 2)
-
-
 def _count(text: str) -> float:
     return float(_TIMES.get(text) or _WORDS.get(text) or float(text))
 
@@ -276,10 +270,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Frequency]], ...]
         (r"\b(?:before|prior to) (?:each |every |all )?meals?\b|\ba\.?c\.?\b", _timing("before meals")),
         (r"\bafter (?:each |every )?meals?\b", _timing("after meals")),
         (r"\bwith (?:each |every |his |her )?(?:meals?|food)\b", _timing("with meals")),
-        (r"\b(?:q\.?d|q\.? ?day|o\.?d|once daily|every day|each day|everyday|daily(?! living)|per day|a day|/day|day(?=\.?$))\b\.?"
+        (r"\b(?:q\.?d|q\.? ?day|o\.?d|once daily|every day|each day|everyday|daily(?! living)|per day|(?<!in )(?<!about )a day(?! (?:before|ago|later|prior|after|or))|/day|day(?=\.?$))\b\.?"
          r"|\bevery 24 hours\b", _hours(24)),
-        (r"\b(?:weekly|every week|each week|per week|a week|q\.?week)\b", _hours(168)),
-        (r"\b(?:monthly|every month|each month|a month)\b", _hours(720)),
+        (r"\b(?:weekly|every week|each week|per week|q\.?week)\b", _hours(168)),
+        (r"\b(?:monthly|every month|each month)\b", _hours(720)),
         (r"\b(?:times (?:one|1)|x ?1|single dose|one[- ]time(?: dose)?|one dose|once)\b(?! (?:the|he|she|a|it|they|we)\b)",
          lambda match: Frequency(once=True)),
     )
@@ -347,7 +341,7 @@ _ROUTES = (  # in order: the first that fits
     ("intrathecal", r"\bintrathecal(?:ly)?\b"),
     ("epidural", r"\bepidural(?:ly)?\b"),
     ("intra-articular", r"\bintra-?articular(?:ly)?\b"),
-    ("rectal", r"\brectal(?:ly)?\b|\bper rectum\b|\bp\.?r\b\.?(?!n)|\bsuppositor(?:y|ies)\b|\benemas?\b"),
+    ("rectal", r"\brectal(?:ly)?\b|\bper rectum\b|(?<![\w.])p\.?r\b(?!\.?n)|\bsuppositor(?:y|ies)\b|\benemas?\b"),
     ("vaginal", r"\bvaginal(?:ly)?\b|\bper vagina(?:m)?\b|\bp\.?v\b\.?"),
     ("transdermal", r"\bpatch(?:es)?\b|\btransdermal(?:ly)?\b"),
     ("inhaled", r"\binhaled\b|\binhalers?\b|\binhalations?\b|\bpuffs?\b|\bneb(?:s|ulizers?|ulisers?|ulized|ulised)?\b|\bmdi\b|\bdiskus\b"),

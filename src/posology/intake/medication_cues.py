@@ -74,17 +74,17 @@ BEFORE = (
     _cue(
         "given",
         r"\b(?:receiv(?:e|ed|es|ing)|given|gave|giving|administer(?:ed|ing)?|inject(?:ed)?|infus(?:ed|ing)|bolused|loaded)\b(?: (?:him|her|the patient|with|a|dose|doses|of))*",
-        r"\btreated\b(?: \w+){0,8}? with\b", r"\bmedicated with\b",
+        r"\b(?:was|were|been|and|being) (?:\w+ )?treated\b(?: \w+){0,8}? with\b", r"\bmedicated with\b",
     ),
     _cue(
         "past",
         r"\b(?:previously|formerly|prior(?:ly)?|past|remotely|earlier|initially)\b(?: (?:been|was|had|to))*(?: (?:on|taking|used?|treated with|tried|took|taken|prescribed|given|received))?",
         r"\b(?:history|courses?|trials?|rounds?|use) of\b", r"\bused to (?:take|be on|use|receive)\b", r"\bhad (?:been |previously |also )*(?:on|taking|taken|tried|used|received|treated with|using)\b",
-        r"\b(?:was|were) (?:\w+ )?(?:on|taking|using|treated previously with)\b", r"\b(?:tried|failed|finish(?:ed|ing)|complet(?:ed|ing)|took|used)\b(?: (?:a|the|his|her|\w+-day|full|prior|previous|recent))*(?: (?:courses?|trials?|rounds?) of)?",
+        r"\b(?:was|were) (?:(?:previously|once|also|already|then|formerly|initially|still|only) )?(?:on|taking|using|treated previously with)\b", r"\b(?:tried|failed|finish(?:ed|ing)|complet(?:ed|ing)|took|used)\b(?: (?:a|the|his|her|\w+-day|full|prior|previous|recent))*(?: (?:courses?|trials?|rounds?) of)?",
     ),
     _cue(
         "current",
-        rf"\b(?:tak(?:e|es|en|ing)|us(?:e|es|ing)|continu(?:e|es|ed|ing)|remain(?:s|ed|ing)?|maintain(?:ed|ing)?|refill(?:s|ed|ing)?|renew(?:ed|ing)?|on|meds?|medications?|medicines?|drugs|compliant with|compliance with|managed with|controlled (?:with|on|by)|helped by|relie(?:f|ved) (?:with|from|by)|uses|utiliz\w+|via|requir(?:es|ing)|has|have|keep|apply)\b(?: {_ADVERBS.rstrip(')*')})*)?(?: (?:on|to take|taking|to use|with|include[sd]?|are|is|home))*",
+        rf"\b(?:tak(?:e|es|en|ing)|us(?:e|es|ing)|continu(?:e|es|ed|ing)|remain(?:s|ed|ing)?|maintain(?:ed|ing)?|refill(?:s|ed|ing)?|renew(?:ed|ing)?|on|meds?|medications?|medicines?|drugs|compliant with|compliance with|(?:managed|treated) with|controlled (?:with|on|by)|helped by|relie(?:f|ved) (?:with|from|by)|uses|utiliz\w+|via|requir(?:es|ing)|has|have|keep|apply)\b(?: {_ADVERBS.rstrip(')*')})*)?(?: (?:on|to take|taking|to use|with|include[sd]?|are|is|home))*",
     ),
 )  # fmt: skip
 _WAS = r"\b(?:was|were|is|are|be|been|being|get|got)\b(?: (?:then|therefore|later|subsequently|also|now|just|recently|temporarily|eventually|empirically|initially|again|all|both))*"
