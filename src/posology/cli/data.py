@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from posology.cli.pairs import pairs
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError, DataConfig, UserError, load_config
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from posology.curriculum.build import Curriculum
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command("pairs")(pairs)
 
 KINDS = {"document": "documents", "dialogue": "dialogues", "preference": "preferences", "case": "cases"}
 Config = Annotated[

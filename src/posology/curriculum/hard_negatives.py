@@ -26,7 +26,14 @@ Edit = Literal["dose", "unit", "drug", "route", "frequency", "negation", "latera
 EDITS: tuple[Edit, ...] = get_args(Edit)
 TOLERANCE, SLACK = 0.10, 3  # the rejected summary's words: within 10 % of the chosen one's, or within 3 words
 
-_FAULT = {"dose": "dose", "unit": "dose", "drug": "drug", "route": "route", "frequency": "frequency", "negation": "status"}
+_FAULT = {
+    "dose": "dose",
+    "unit": "dose",
+    "drug": "drug",
+    "route": "route",
+    "frequency": "frequency",
+    "negation": "status",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ class _Case:
 def split_edits(seed: int, share: float) -> tuple[tuple[Edit, ...], tuple[Edit, ...]]:
     """(kinds to train on, kinds held out for evaluation): a share of the kinds, at least one of each where share > 0."""
     if not 0 <= share < 1:
-        raise UserError(f"a share of {share} of the edits cannot be held out", "give a number from 0 up to 1, such as 0.25")
+        raise UserError(
+            f"a share of {share} of the edits cannot be held out", "give a number from 0 up to 1, such as 0.25"
+        )
     shuffled = list(EDITS)
     stream(seed, "held-out edits").shuffle(shuffled)
     count = min(len(EDITS) - 1, max(1, round(share * len(EDITS)))) if share else 0
@@ -166,7 +175,9 @@ def _dose_place(case: _Case, medication: Medication) -> Found | None:
     """Where the summary writes a medication's dose: the nearest that is equal to it."""
     if medication.dose is None:
         return None
-    same = [item for item in find_doses(fold(case.summary), "/" in medication.drug) if same_dose(item.dose, medication.dose)]
+    same = [
+        item for item in find_doses(fold(case.summary), "/" in medication.drug) if same_dose(item.dose, medication.dose)
+    ]
     return min(same, key=lambda item: abs(item.start - medication.end), default=None)
 
 
@@ -222,27 +233,35 @@ _ROUTE_WORDS = (
     (r"\bsubcutaneously\b", ("intravenously",)), (r"\bsubcutaneous\b", ("intravenous",)), (r"\bsq\b", ("IV",)),
     (r"\binhaled\b", ("oral",)), (r"\btopical\b", ("oral",)), (r"\bsublingual(?:ly)?\b", ("rectal",)),
     (r"\bnasal\b", ("rectal",)), (r"\binhaler\b", ("suppository",)), (r"\bcream\b", ("suppository",)),
-    (r"\bointment\b", ("inhaler",)), (r"\bgel\b", ("inhaler",)), (r"\bpatch\b", ("inhaler",)), (r"\bpuffs\b", ("drops",)),
+    (r"\bointment\b", ("inhaler",)), (r"\bgel\b", ("inhaler",)), (r"\bpatch\b", ("inhaler",)),
+    (r"\bpuffs\b", ("drops",)),
 )  # fmt: skip
 _FREQUENCY_WORDS = (
-    (r"\bevery (\d+)(?=(?: to \d+|-\d+)? hours)", ("every 2", "every 12", "every 24")), (r"\bq\.?(\d+)(?= ?h)", ("q2", "q24")),
-    (r"\btwice\b", ("once", "thrice")), (r"\bonce(?= (?:a|daily|per|every|weekly))", ("twice", "thrice")),
+    (r"\bevery (\d+)(?=(?: to \d+|-\d+)? hours)", ("every 2", "every 12", "every 24")),
+    (r"\bq\.?(\d+)(?= ?h)", ("q2", "q24")), (r"\btwice\b", ("once", "thrice")),
+    (r"\bonce(?= (?:a|daily|per|every|weekly))", ("twice", "thrice")),
     (r"\bthree times\b", ("six times", "two times")), (r"\bfour times\b", ("two times", "one time")),
-    (r"\bb\.i\.d\.", ("q.i.d.",)), (r"\bbid\b", ("QID", "daily")), (r"\bt\.i\.d\.", ("b.i.d.",)), (r"\btid\b", ("BID", "daily")),
-    (r"\bqid\b", ("BID",)), (r"\bdaily\b", ("weekly", "monthly")), (r"\bweekly\b", ("daily",)), (r"\bnightly\b", ("weekly",)),
-    (r"\bevery morning\b", ("every evening",)), (r"\bin the morning\b", ("at bedtime",)), (r"\bat bedtime\b", ("every morning",)),
+    (r"\bb\.i\.d\.", ("q.i.d.",)), (r"\bbid\b", ("QID", "daily")), (r"\bt\.i\.d\.", ("b.i.d.",)),
+    (r"\btid\b", ("BID", "daily")), (r"\bqid\b", ("BID",)), (r"\bdaily\b", ("weekly", "monthly")),
+    (r"\bweekly\b", ("daily",)), (r"\bnightly\b", ("weekly",)), (r"\bevery morning\b", ("every evening",)),
+    (r"\bin the morning\b", ("at bedtime",)), (r"\bat bedtime\b", ("every morning",)),
     (r"\bevery other day\b", ("every single day",)), (r"\ba day\b", ("a week",)), (r"\ba week\b", ("a day",)),
-    (r"\bbd\b", ("qds",)), (r"\bod\b", ("tds",)), (r"\bevery day\b", ("every week",)), (r"\bas needed\b", ("twice daily",)),
+    (r"\bbd\b", ("qds",)), (r"\bod\b", ("tds",)), (r"\bevery day\b", ("every week",)),
+    (r"\bas needed\b", ("twice daily",)),
 )  # fmt: skip
 _NEGATION_WORDS = (
-    (r"\bdenies (?:taking|using)\b", ("reports taking",)), (r"\bdenies\b", ("takes",)), (r"\bis not (?:taking|on)\b", ("is still taking",)),
-    (r"\bnot (?:currently )?taking\b", ("still taking",)), (r"\bis currently (?:on|taking)\b", ("is not taking",)), (r"\bis taking\b", ("is not taking",)),
+    (r"\bdenies (?:taking|using)\b", ("reports taking",)), (r"\bdenies\b", ("takes",)),
+    (r"\bis not (?:taking|on)\b", ("is still taking",)), (r"\bnot (?:currently )?taking\b", ("still taking",)),
+    (r"\bis currently (?:on|taking)\b", ("is not taking",)), (r"\bis taking\b", ("is not taking",)),
     (r"\bis on\b", ("is not on",)), (r"\btakes\b", ("denies",)), (r"\btaking\b", ("not taking",)),
-    (r"\b(?:was|were) started\b", ("was stopped",)), (r"\bstarted on\b", ("taken off",)), (r"\bstarted\b", ("stopped",)), (r"\bstart\b", ("stop",)), (r"\bbegin\b", ("stop",)),
-    (r"\bcontinues?(?: to take| on| with)?\b", ("stop",)), (r"\bdiscontinued\b", ("continued",)), (r"\bstopped\b", ("started",)), (r"\bstop\b", ("start",)),
-    (r"\b(?:was|were) held\b", ("was started",)), (r"\bhold\b", ("start",)), (r"\ballergic to\b", ("taking",)), (r"\breceived\b", ("declined",)),
-    (r"\b(?:was|were) given\b", ("was declined",)), (r"\bprescribed\b", ("denies",)), (r"\busing\b", ("not using",)), (r"\buses\b", ("denies",)), (r"\bwas added\b", ("was stopped",)),
-    (r"\bincrease\b", ("stop",)), (r"\badd\b", ("stop",)), (r"\bgiven\b", ("declined",)), (r"\bon\b", ("not on",)),
+    (r"\b(?:was|were) started\b", ("was stopped",)), (r"\bstarted on\b", ("taken off",)),
+    (r"\bstarted\b", ("stopped",)), (r"\bstart\b", ("stop",)), (r"\bbegin\b", ("stop",)),
+    (r"\bcontinues?(?: to take| on| with)?\b", ("stop",)), (r"\bdiscontinued\b", ("continued",)),
+    (r"\bstopped\b", ("started",)), (r"\bstop\b", ("start",)), (r"\b(?:was|were) held\b", ("was started",)),
+    (r"\bhold\b", ("start",)), (r"\ballergic to\b", ("taking",)), (r"\breceived\b", ("declined",)),
+    (r"\b(?:was|were) given\b", ("was declined",)), (r"\bprescribed\b", ("denies",)), (r"\busing\b", ("not using",)),
+    (r"\buses\b", ("denies",)), (r"\bwas added\b", ("was stopped",)), (r"\bincrease\b", ("stop",)),
+    (r"\badd\b", ("stop",)), (r"\bgiven\b", ("declined",)), (r"\bon\b", ("not on",)),
 )  # fmt: skip
 
 

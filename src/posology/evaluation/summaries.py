@@ -86,9 +86,9 @@ def score_summary(note: Note, answer: str, vocabulary: Vocabulary | None = None)
     told = read_medications(note.text, vocabulary)
     said = read_medications(answer, vocabulary)
     wrong = unsupported(said, told)
-    at_fault = {id(item.medication) for item in wrong}
+    at_fault = {item.medication for item in wrong}
     own = tuple(dict.fromkeys(item.drug for item in told if item.status not in NOT_OWN))
-    right = {item.drug for item in said if id(item) not in at_fault}
+    right = {item.drug for item in said if item not in at_fault}
     named = {item.drug for item in said}
     reference = None
     if note.reference:
@@ -132,11 +132,11 @@ MEANING = {
 
 def measure_system(scores: Sequence[SummaryScore], draws: int = BOOTSTRAP) -> dict[str, Any]:
     """A system's measures as JSON, each with k, n, the number of notes ("facts") and a 95 % interval over notes."""
-    tuples = [(id(item) not in {id(w.medication) for w in s.wrong}, s.id) for s in scores for item in s.said]
+    tuples = [(item not in {w.medication for w in s.wrong}, s.id) for s in scores for item in s.said]
     drugs = [(drug in _right(s), s.id) for s in scores for drug in s.told_drugs]
     left_out = [(drug in s.omitted, s.id) for s in scores for drug in s.told_drugs]
     doses = [
-        (any(w.medication is item and w.fault == "dose" for w in s.wrong), s.id)
+        (any(w.medication == item and w.fault == "dose" for w in s.wrong), s.id)
         for s in scores
         for item in s.said
         if item.dose is not None
@@ -166,8 +166,8 @@ def measure_system(scores: Sequence[SummaryScore], draws: int = BOOTSTRAP) -> di
 
 
 def _right(score: SummaryScore) -> frozenset[str]:
-    at_fault = {id(item.medication) for item in score.wrong}
-    return frozenset(item.drug for item in score.said if id(item) not in at_fault)
+    at_fault = {item.medication for item in score.wrong}
+    return frozenset(item.drug for item in score.said if item not in at_fault)
 
 
 def _f1(precision: Estimate | Undefined, recall: Estimate | Undefined) -> float | None:
@@ -215,8 +215,23 @@ def compare_systems(systems: Mapping[str, Sequence[SummaryScore]], draws: int = 
 
 def _paired_json(paired: Paired | Undefined) -> dict[str, Any]:
     if isinstance(paired, Undefined):
-        return {"n": 0, "difference": None, "low": None, "high": None, "p": None, "p_holm": None, "undefined": paired.reason}
-    return {"n": paired.n, "difference": paired.difference, "low": paired.low, "high": paired.high, "p": paired.p, "p_holm": None}
+        return {
+            "n": 0,
+            "difference": None,
+            "low": None,
+            "high": None,
+            "p": None,
+            "p_holm": None,
+            "undefined": paired.reason,
+        }
+    return {
+        "n": paired.n,
+        "difference": paired.difference,
+        "low": paired.low,
+        "high": paired.high,
+        "p": paired.p,
+        "p_holm": None,
+    }
 
 
 def evaluate_summaries(

@@ -85,8 +85,10 @@ class Dose:
     def __str__(self) -> str:
         shown = ("/" if self.combined else "-").join(plain(value) for value in self.values)
         plural = self.unit in COUNTED and self.values != (1.0,)
-        unit = self.unit if not plural else {"patch": "patches", "suppository": "suppositories"}.get(
-            self.unit, self.unit + "s"
+        unit = (
+            self.unit
+            if not plural
+            else {"patch": "patches", "suppository": "suppositories"}.get(self.unit, self.unit + "s")
         )
         return f"{shown} {unit}"
 
@@ -241,7 +243,9 @@ def _timing(*words: str) -> Callable[[re.Match[str]], Frequency]:
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Frequency]], ...] = tuple(
     (re.compile(pattern), made)
     for pattern, made in (
-        (r"\b(?:p\.?r\.?n\b\.?|(?:only )?(?:as|if|when|whenever) (?:it is |he |she )?(?:needed|required|necessary|needs)"
+        (
+            r"\b(?:p\.?r\.?n\b\.?|(?:only )?(?:as|if|when|whenever) (?:it is |he |she )?(?:needed|required"
+            r"|necessary|needs)"
          r"|on an as[- ]needed basis|as[- ]needed)", lambda match: Frequency(as_needed=True)),
         (rf"\b(?:every|each|q\.?) ?(?P<low>{_N})(?: ?(?:-|to) ?(?P<high>{_N}))?[ -]?"
          r"(?P<unit>hours?|hrs?|h\b|days?|d\b|weeks?|wks?|w\b|months?|mos?\b)\.?", _every),
@@ -256,8 +260,12 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Frequency]], ...]
         (r"\b(?:b\.?i\.?d|bd)\b\.?", _hours(12)),
         (r"\b(?:t\.?i\.?d|tds)\b\.?", _hours(8)),
         (r"\b(?:q\.?i\.?d|qds)\b\.?", _hours(6)),
-        (r"\b(?:q\.? ?h\.?s|h\.s|qhs|hs|nocte|nightly|at (?:night|night[- ]?time|bedtime)|before (?:bed|bedtime|sleep)"
-         r"|(?:every|each) night|q\.? ?night|bedtime)\b\.?|(?<=\dmg )on(?=\s*(?:[.,;]|$))|(?<=\d mg )on(?=\s*(?:[.,;]|$))",
+        (
+            r"\b(?:q\.? ?h\.?s|h\.s|qhs|hs|nocte|nightly|at (?:night|night[- ]?time|bedtime)|before (?:bed"
+            r"|bedtime|sleep)"
+         
+             r"|(?:every|each) night|q\.? ?night|bedtime)\b\.?|(?<=\dmg )on(?=\s*(?:[.,;]|$))|(?<=\d mg )on(?=\s*(?:[.,;]"
+             r"|$))",
          _timing("at bedtime")),
         (r"\b(?:before|prior to) breakfast\b", _timing("in the morning", "before meals")),
         (r"\bwith breakfast\b", _timing("in the morning", "with meals")),
@@ -270,18 +278,24 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Frequency]], ...]
         (r"\b(?:before|prior to) (?:each |every |all )?meals?\b|\ba\.?c\.?\b", _timing("before meals")),
         (r"\bafter (?:each |every )?meals?\b", _timing("after meals")),
         (r"\bwith (?:each |every |his |her )?(?:meals?|food)\b", _timing("with meals")),
-        (r"\b(?:q\.?d|q\.? ?day|o\.?d|once daily|every day|each day|everyday|daily(?! living)|per day|(?<!in )(?<!about )a day(?! (?:before|ago|later|prior|after|or))|/day|day(?=\.?$))\b\.?"
+        (
+            r"\b(?:q\.?d|q\.? ?day|o\.?d|once daily|every day|each day|everyday|daily(?! living)|per day"
+            r"|(?<!in )(?<!about )a day(?! (?:before|ago|later|prior|after|or))|/day|day(?=\.?$))\b\.?"
          r"|\bevery 24 hours\b", _hours(24)),
         (r"\b(?:weekly|every week|each week|per week|q\.?week)\b", _hours(168)),
         (r"\b(?:monthly|every month|each month)\b", _hours(720)),
-        (r"\b(?:times (?:one|1)|x ?1|single dose|one[- ]time(?: dose)?|one dose|once)\b(?! (?:the|he|she|a|it|they|we)\b)",
+        (
+            r"\b(?:times (?:one|1)|x ?1|single dose|one[- ]time(?: dose)?|one dose|once)\b(?! (?:the|he|she"
+            r"|a|it|they|we)\b)",
          lambda match: Frequency(once=True)),
     )
 )  # fmt: skip
 _DURATION = re.compile(
-    rf"\b(?:for|x|times|over|within|in|past|last|next|another)\s?(?:the )?(?:last |past |next |another |about )?(?:{_N})"
+    rf"\b(?:for|x|times|over|within|in|past|last|next|another)\s?(?:the )?(?:last |past |next |another "
+    rf"|about )?(?:{_N})"
     r"(?:[- ]?(?:to|or)?[- ]?(?:\d+|[a-z]+))??[- ]?(?:days?|weeks?|wks?|months?|years?|hours? (?:on|off))\b"
-    rf"|\b(?:{_N})[- ](?:day|week|month)s? (?:course|supply|taper|history)\b|\b\d+ (?:hours|years|weeks|months|days) (?:on|off|ago)\b"
+    rf"|\b(?:{_N})[- ](?:day|week|month)s? (?:course|supply|taper|history)\b|\b\d+ (?:hours|years"
+    rf"|weeks|months|days) (?:on|off|ago)\b"
     r"|\bday \d+ of \d+\b|\bdays? \d+\b"
 )
 
@@ -332,7 +346,9 @@ def read_frequency(text: str) -> Frequency | None:
 
 _ROUTES = (  # in order: the first that fits
     ("sublingual", r"\bsublingual(?:ly)?\b|\bs\.?l\b\.?|under the tongue"),
-    ("ophthalmic", r"\b(?:both|each|left|right|affected|the) eyes?\b|\beye ?drops?\b|\bophthalmic\b|\bo\.?u\.?\b|\bto the eyes?\b"),
+    ("ophthalmic", 
+        r"\b(?:both|each|left|right|affected|the) eyes?\b|\beye ?drops?\b|\bophthalmic\b|\bo\.?u\.?\b"
+        r"|\bto the eyes?\b"),
     ("otic", r"\b(?:both|each|left|right|affected|the) ears?\b|\bear ?drops?\b|\botic\b"),
     ("nasal", r"\bnasal(?:ly)?\b|\bintranasal(?:ly)?\b|\bnostrils?\b|\bnasal spray\b"),
     ("intravenous", r"\bi\.?v\b\.?(?! drug)|\bintravenous(?:ly)?\b|\biv(?:pb|p)\b|\bdrip\b"),
@@ -344,7 +360,9 @@ _ROUTES = (  # in order: the first that fits
     ("rectal", r"\brectal(?:ly)?\b|\bper rectum\b|(?<![\w.])p\.?r\b(?!\.?n)|\bsuppositor(?:y|ies)\b|\benemas?\b"),
     ("vaginal", r"\bvaginal(?:ly)?\b|\bper vagina(?:m)?\b|\bp\.?v\b\.?"),
     ("transdermal", r"\bpatch(?:es)?\b|\btransdermal(?:ly)?\b"),
-    ("inhaled", r"\binhaled\b|\binhalers?\b|\binhalations?\b|\bpuffs?\b|\bneb(?:s|ulizers?|ulisers?|ulized|ulised)?\b|\bmdi\b|\bdiskus\b"),
+    ("inhaled", 
+        r"\binhaled\b|\binhalers?\b|\binhalations?\b|\bpuffs?\b|\bneb(?:s|ulizers?|ulisers?|ulized|ulised)?\b"
+        r"|\bmdi\b|\bdiskus\b"),
     ("topical", r"\btopical(?:ly)?\b|\bcream\b|\bointment\b|\blotion\b|\bgel\b|\bshampoo\b|\bapplied to\b|\bapply to\b"),
     ("oral", r"\bp\.?o\b\.?|\bby mouth\b|\boral(?:ly)?\b(?! contraceptive| temperature| intake| cavity)|\bper os\b"),
     ("injection", r"\binject(?:ions?|ed|ing)?\b"),
@@ -360,8 +378,19 @@ def find_route(text: str) -> str:
 
 def leading_route(text: str) -> str:
     """The route that stands right before a medicine: "IV ", "oral ", "topical "; "" where none."""
-    tail = re.sub(r"(?:\b(?:a|the|low-dose|high-dose|daily|nightly|dose of|doses of|bolus of|home|his|her)\s+)+$", "", text)
+    tail = re.sub(
+        r"(?:\b(?:a|the|low-dose|high-dose|daily|nightly|dose of|doses of|bolus of|home|his|her)\s+)+$", "", text
+    )
     words = re.search(r"(?:\S+\s+){1,2}$", tail)
-    return find_route(words[0]) if words and re.search(r"(?:iv|i\.v\.|oral|po|p\.o\.|im|i\.m\.|topical|inhaled|nasal|"
-                                                       r"nebulized|intravenous|intramuscular|subcutaneous|sublingual|rectal|vaginal|transdermal|intrathecal|epidural|iv push|ophthalmic|otic)"
-                                                       r"(?: push| bolus)?\s+$", words[0]) else ""
+    return (
+        find_route(words[0])
+        if words
+        and re.search(
+            r"(?:iv|i\.v\.|oral|po|p\.o\.|im|i\.m\.|topical|inhaled|nasal|"
+            r"nebulized|intravenous|intramuscular|subcutaneous|sublingual|rectal|vaginal|transdermal|intrathecal"
+            r"|epidural|iv push|ophthalmic|otic)"
+            r"(?: push| bolus)?\s+$",
+            words[0],
+        )
+        else ""
+    )

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from posology.errors import UserError
@@ -31,25 +32,23 @@ _SUFFIX = re.compile(
     r"|trexate|trexed|trozole|lutamide|steride|zosin))$"
 )
 _NOT_DRUGS = frozenset(  # words of medicine and of English that end like one
-    """
-    april spartan cholesterol ergosterol phytosterol cocaine reservoir souvenir
-    """.split()
+    ["april", "spartan", "cholesterol", "ergosterol", "phytosterol", "cocaine", "reservoir", "souvenir"]
 )
 _NOT_NAMES = frozenset(  # words that stand before a dose without naming a medicine
     """
     dose dosage total daily about approximately another additional around only than then with without from once twice
-    taking taken takes take tablet tablets capsule capsules pill pills patch cream ointment increased decreased reduced
-    increase decrease lowered changed titrated given giving gave receive received receiving plus every each least most
-    over under until oral intravenous subcutaneous topical inhaled liquid suspension solution injection infusion bolus
-    loading maintenance extended release chewable generic brand strength mean maximum minimum being been were have after
-    before morning evening bedtime night nightly weekly weight weighing weighed weighs level levels range value started
-    starting start continue continued prescribed medication medications medicine drug drugs dosed rate estimated blood
-    loss which their there these those where while about currently approximately using used uses added adding lesion
-    mass stone graft node specimen placenta uterus prostate kidney spleen infant baby newborn tissue measured measures
-    insulin steroid steroids antibiotic antibiotics sliding scale upto course doses also infused administered injected
-    protein sugar fiber fibre sodium fat carbohydrate carbohydrates calories diet fluid fluids water saline dextrose
-    glucose normal half contrast already
-    """.split()
+    taking taken takes take tablet tablets capsule capsules pill pills patch cream ointment increased decreased
+    reduced increase decrease lowered changed titrated given giving gave receive received receiving plus every each
+    least most over under until oral intravenous subcutaneous topical inhaled liquid suspension solution injection
+    infusion bolus loading maintenance extended release chewable generic brand strength mean maximum minimum being
+    been were have after before morning evening bedtime night nightly weekly weight weighing weighed weighs level
+    levels range value started starting start continue continued prescribed medication medications medicine drug drugs
+    dosed rate estimated blood loss which their there these those where while currently using used uses added adding
+    lesion mass stone graft node specimen placenta uterus prostate kidney spleen infant baby newborn tissue measured
+    measures insulin steroid steroids antibiotic antibiotics sliding scale upto course doses also infused administered
+    injected protein sugar fiber fibre sodium fat carbohydrate carbohydrates calories diet fluid fluids water saline
+    dextrose glucose normal half contrast already
+    """.split()  # noqa: SIM905 (a list of words reads best as words)
 )
 _NOT_TAKEN = re.compile(  # the name is part of another idea: a level, an illness, a kind of bacterium
     r"^[ -]{1,2}(?:serum )?(?:levels?|resistan(?:ce|t)|deficien(?:cy|t)|dependen(?:t|ce)|toxicity|troughs?|receptors?"
@@ -158,14 +157,12 @@ def find_names(text: str, vocabulary: Vocabulary, listed: bool = False) -> tuple
     return tuple(name for number, (name, needs) in enumerate(found) if not needs or _among_drugs(text, found, number))
 
 
-def _name_at(
-    vocabulary: Vocabulary, text: str, words: list[tuple[str, int, int]], at: int
-) -> tuple[str, ...]:
+def _name_at(vocabulary: Vocabulary, text: str, words: list[tuple[str, int, int]], at: int) -> tuple[str, ...]:
     """The longest name that begins at word `at`; () where there is none."""
     for key in vocabulary.by_first.get(words[at][0], ()):
         part = words[at : at + len(key)]
         if tuple(word for word, _, _ in part) == key and all(
-            _JOINT.fullmatch(text, left[2], right[1]) for left, right in zip(part, part[1:], strict=False)
+            _JOINT.fullmatch(text, left[2], right[1]) for left, right in pairwise(part)
         ):
             return key
     return ()
@@ -193,9 +190,7 @@ def _among_drugs(text: str, found: list[tuple[Named, bool]], number: int) -> boo
     return False
 
 
-_DOSED = re.compile(
-    r"^ (?:at )?\d[\d,.]*(?: ?(?:-|to) ?\d[\d,.]*)? ?-?(?:mg|mcg)\b(?! ?/ ?d?l)"
-)
+_DOSED = re.compile(r"^ (?:at )?\d[\d,.]*(?: ?(?:-|to) ?\d[\d,.]*)? ?-?(?:mg|mcg)\b(?! ?/ ?d?l)")
 _DOSE_OF = re.compile(r"\d[\d,.]* ?-?(?:mg|mcg)(?: of)? $")
 
 

@@ -23,7 +23,8 @@ from posology.intake.amounts import (
     leading_route,
 )
 from posology.intake.drug_names import Named, Vocabulary, find_names, packaged_vocabulary
-from posology.intake.medication_cues import AFTER, BEFORE, LONG_AGO, SECTIONS, Status
+from posology.intake.medication_cues import SECTIONS, Status
+from posology.intake.medication_status import JOINED, statuses
 from posology.intake.sentences import sentences
 
 
@@ -80,17 +81,20 @@ def read_medications(text: str, vocabulary: Vocabulary | None = None) -> tuple[M
 
 _GOES_ON = re.compile(
     r"^\W*(?:(?:take|takes|use|uses|give|apply|inject|inhale|place|instill|dispense|sig|one|two|half|\d)\b"
-    r"|(?:he|she|the patient|patient|they) (?:is |was |has been )?(?:take|takes|taking|uses|using|took)\b(?: (?:it|this|them|one|two|\d)\b)"
+    r"|(?:he|she|the patient|patient|they) (?:is |was |has been )?(?:take|takes|taking|uses|using"
+    r"|took)\b(?: (?:it|this|them|one|two|\d)\b)"
     r"|(?:this|it|the dose) (?:is|was) (?:taken|given|dosed|\d))"
 )
 
 
 # One sentence ---------------------------------------------------------------------------------------------------------
 
-_JOINED = re.compile(r"^(?:[\s,&/+]|\b(?:and|or|nor|plus|also|his|her|the|a|an|as well as|then|with)\b)*$")
 _CUT = re.compile(  # the words after a medicine stop being about it here
-    r"\b(?:who|because|since|although|but|denies|reports|exercises|walks|however|whereas|as well as|her pain|his pain)\b"
-    r"|,? \b(?:and|with)\b(?! (?:\d|at\b|in the\b|as\b|then\b|one\b|two\b|three\b|four\b|half\b|every\b|each\b|a half|meals?\b|food\b|breakfast|dinner|supper|lunch|the evening|then|was|were|prn|increas|decreas|reduc|in a\.?m|her (?:evening )?meal|his (?:evening )?meal))"
+    r"\b(?:who|because|since|although|but|denies|reports|exercises|walks|however|whereas|as well as"
+    r"|her pain|his pain)\b"
+    r"|,? \b(?:and|with)\b(?! (?:\d|at\b|in the\b|as\b|then\b|one\b|two\b|three\b|four\b|half\b|every\b"
+    r"|each\b|a half|meals?\b|food\b|breakfast|dinner|supper|lunch|the evening|then|was|were|prn"
+    r"|increas|decreas|reduc|swallow|in a\.?m|her (?:evening )?meal|his (?:evening )?meal))"
 )
 
 
@@ -103,8 +107,8 @@ def _read_sentence(body: str, named: tuple[Named, ...], section: Status | None, 
     owned = _regions(body, named)
     found: list[Medication] = []
     firsts: list[int] = []  # where each name's medications begin in `found`
-    statuses = _statuses(body, named, owned, section)
-    for name, region, status in zip(named, owned, statuses, strict=True):
+    told = statuses(body, named, [region.lead_start for region in owned], section)
+    for name, region, status in zip(named, owned, told, strict=True):
         firsts.append(len(found))
         found += _regimens(body, name, region, status, offset)
     return _shared(body, named, found, firsts)
@@ -138,9 +142,12 @@ def _regions(body: str, named: tuple[Named, ...]) -> list[_Region]:
 
 
 _TO_NAME = re.compile(
-    r"^\s*(?:(?:tablets?|tabs?|capsules?|caps?|doses?|bolus|injections?|infusion|pills?|amps?|iv|im|po|oral|daily|topical|intravenous|intramuscular"
-    r"|subcutaneous|once daily|twice daily|a day|cream|ointment|push) )*(?:of |x )?(?:(?:the|his|her|oral|intravenous|iv|po|im|subcutaneous"
-    r"|liquid|chewable|generic|extended[- ]release|low[- ]dose|inhaled|enteric[- ]coated|daily|intramuscular|topical|sublingual|iv push|nebulized|over-the-counter) )*$"
+    r"^\s*(?:(?:tablets?|tabs?|capsules?|caps?|doses?|bolus|injections?|infusion|pills?|amps?|iv"
+    r"|im|po|oral|daily|topical|intravenous|intramuscular"
+    r"|subcutaneous|once daily|twice daily|a day|cream|ointment|push) )*(?:of |x )?(?:(?:the|his"
+    r"|her|oral|intravenous|iv|po|im|subcutaneous"
+    r"|liquid|chewable|generic|extended[- ]release|low[- ]dose|inhaled|enteric[- ]coated|daily|intramuscular"
+    r"|topical|sublingual|iv push|nebulized|over-the-counter) )*$"
 )
 
 
@@ -159,41 +166,44 @@ def _leading_dose(gap: str, is_first: bool, dose_first: bool) -> Found | None:
 
 def _regimens(body: str, name: Named, region: _Region, status: Status, offset: int) -> Iterator[Medication]:
     """A name's medications: one, or one for each dose with which it is told."""
-    after = body[region.after : region.end]
+    after, before = body[region.after : region.end], body[region.lead_start : name.start]
     doses = [item for item in find_doses(after, combination="/" in name.drug) if not item.capped]
-    doses = [item for item in doses if not re.search(r"(?:#|\bdispense |\bquantity )\s*$", after[: item.start])]
-    counts = [item for item in doses if item.dose.unit in COUNTED]
+    doses = [item for item in doses if not _SUPPLY.search(after[: item.start])]
+    counts = [item.dose for item in doses if item.dose.unit in COUNTED]
     masses = [item for item in doses if item.dose.unit not in COUNTED]
-    lead = region.lead
-    if lead and lead.dose.unit not in COUNTED:
-        taken: list[tuple[Dose | None, int, int]] = [(lead.dose, 0, len(after))]
-        if masses and re.search(r"\b(?:and|then|to)\s*$", after[: masses[0].start]):
-            taken = [(lead.dose, 0, masses[0].start)]
-            taken += _spans(after, masses)
-    elif masses:
-        taken = _spans(after, masses)
-        taken[0] = (taken[0][0], 0, taken[0][2])
-    else:
-        count = lead or (counts[0] if counts else None)
-        taken = [(count.dose if count else None, 0, len(after))]
-    count_dose = (lead.dose if lead and lead.dose.unit in COUNTED else counts[0].dose if counts else None) if masses or (
-        lead and lead.dose.unit not in COUNTED
-    ) else None
-    route = find_route(after) or _lead_route(body, name, region)
-    if not route and lead is not None:
-        route = find_route(body[region.lead_start : name.start])
+    lead = region.lead.dose if region.lead else None
+    if lead is not None and lead.unit in COUNTED:
+        counts, lead = [lead, *counts], None
+    taken = _taken(lead, counts, masses, after)
+    count = counts[0] if counts and (lead or masses) else None
+    route = find_route(after) or _lead_route(body, name, region) or find_route(before)
     for number, (dose, begin, end) in enumerate(taken):
-        part = after[begin:end]
-        frequency, _ = find_frequency(_mask_dose(part))
+        frequency = find_frequency(_mask_dose(after[begin:end]))[0]
         if frequency is None and number == 0:
-            frequency = _lead_frequency(body, name, region)
+            frequency = _lead_frequency(body, name, before)
         now = _regimen_status(status, after, taken, number)
         yield Medication(
-            name.drug, dose, route, frequency, now, name.known, offset + name.start, offset + name.end, count_dose
+            name.drug, dose, route, frequency, now, name.known, offset + name.start, offset + name.end, count
         )
 
 
-def _spans(after: str, masses: list[Found]) -> list[tuple[Dose | None, int, int]]:
+_SUPPLY = re.compile(r"(?:#|\bdispense |\bquantity )\s*$")
+_Taken = list[tuple[Dose | None, int, int]]  # a dose, and where the words about it begin and end after the name
+
+
+def _taken(lead: Dose | None, counts: list[Dose], masses: list[Found], after: str) -> _Taken:
+    """The doses in which a medicine is told to be taken; a strength goes before a count of tablets."""
+    if lead is not None:
+        if masses and re.search(r"\b(?:and|then|to)\s*$", after[: masses[0].start]):
+            return [(lead, 0, masses[0].start), *_spans(after, masses)]
+        return [(lead, 0, len(after))]
+    if masses:
+        (dose, _, end), *others = _spans(after, masses)
+        return [(dose, 0, end), *others]
+    return [(counts[0] if counts else None, 0, len(after))]
+
+
+def _spans(after: str, masses: list[Found]) -> _Taken:
     ends = [item.start for item in masses[1:]] + [len(after)]
     return [(item.dose, item.start, end) for item, end in zip(masses, ends, strict=True)]
 
@@ -203,10 +213,12 @@ def _mask_dose(part: str) -> str:
     return re.sub(r"(?:/kg|/m2)/day|mg/day|mcg/day|mg per day(?= divided)", lambda match: " " * len(match[0]), part)
 
 
-_CHANGE_TO = re.compile(r"\b(?:increas|decreas|reduc|cut|lower|titrat|chang|rais|doubl|taper)\w*\b[^.;]{0,40}?\bto\s*$|\bto\s*$")
+_CHANGE_TO = re.compile(
+    r"\b(?:increas|decreas|reduc|cut|lower|titrat|chang|rais|doubl|taper)\w*\b[^.;]{0,40}?\bto\s*$|\bto\s*$"
+)
 
 
-def _regimen_status(status: Status, after: str, taken: list[tuple[Dose | None, int, int]], number: int) -> Status:
+def _regimen_status(status: Status, after: str, taken: _Taken, number: int) -> Status:
     """Of a changed dose, what stands before "to" is the past."""
     if status != "changed" or len(taken) < 2 or number == len(taken) - 1:
         return status
@@ -214,15 +226,19 @@ def _regimen_status(status: Status, after: str, taken: list[tuple[Dose | None, i
 
 
 def _lead_route(body: str, name: Named, region: _Region) -> str:
-    return leading_route(body[: name.start]) or leading_route(body[: region.lead_start])
+    """ "IV 5 mg of ...", "IV push ...", "injected with 40 mg of ... and 4 mL of ..."."""
+    route = leading_route(body[: name.start]) or leading_route(body[: region.lead_start])
+    return route or ("injection" if _INJECTED.search(body[: region.lead_start]) else "")
+
+
+_INJECTED = re.compile(r"\binject(?:ed|ing)? with [^.;]{0,60}$")
 
 
 _LEAD_FREQUENCY = re.compile(r"\b(daily|nightly|weekly|prn|monthly)\s+(?:\w+ )?$")
 
 
-def _lead_frequency(body: str, name: Named, region: _Region) -> Frequency | None:
+def _lead_frequency(body: str, name: Named, before: str) -> Frequency | None:
     """ "a daily multivitamin", "81 mg daily of aspirin"."""
-    before = body[region.lead_start : name.start] if region.lead else ""
     frequency = find_frequency(_mask_dose(before))[0] if before else None
     match = _LEAD_FREQUENCY.search(body[: name.start])
     return frequency or (find_frequency(match[1])[0] if match else None)
@@ -232,14 +248,16 @@ def _shared(body: str, named: tuple[Named, ...], found: list[Medication], firsts
     """What is told once for several: "aspirin and Plavix daily", "IV vancomycin and cefepime", "..., all once a day"."""
     if not found or len(named) < 2:
         return found
-    everyone = re.search(r"\b(?:all|both|each) (?=once|twice|three|four|\d|q|b\.?i\.?d|t\.?i\.?d|daily)", body[named[-1].end :])
+    everyone = re.search(
+        r"\b(?:all|both|each) (?=once|twice|three|four|\d|q|b\.?i\.?d|t\.?i\.?d|daily)", body[named[-1].end :]
+    )
     out = list(found)
     for number in range(len(named) - 2, -1, -1):
         here, after = _own(out, firsts, number), _own(out, firsts, number + 1)
         if len(here) != 1 or len(after) != 1:
             continue
         one, other = out[here[0]], out[after[0]]
-        joined = _JOINED.match(body[named[number].end : named[number + 1].start]) is not None
+        joined = JOINED.match(body[named[number].end : named[number + 1].start]) is not None
         bare = one.dose is None and one.frequency is None and other.dose is None and joined
         if one.frequency is None and other.frequency is not None and (bare or everyone):
             out[here[0]] = one = replace(one, frequency=other.frequency)
@@ -250,7 +268,7 @@ def _shared(body: str, named: tuple[Named, ...], found: list[Medication], firsts
         if len(here) != 1 or len(after) != 1:
             continue
         one, other = out[here[0]], out[after[0]]
-        joined = _JOINED.match(body[named[number].end : named[number + 1].start]) is not None
+        joined = JOINED.match(body[named[number].end : named[number + 1].start]) is not None
         if joined and one.route and not other.route and leading_route(body[: named[number].start]):
             out[after[0]] = replace(other, route=one.route)
     return out
@@ -264,7 +282,7 @@ def _completed(medication: Medication, body: str) -> Medication:
     """The medication with what the next sentence adds: "Take one tablet every 8 hours with food"."""
     doses = [item.dose for item in find_doses(body) if not item.capped]
     masses = [dose for dose in doses if dose.unit not in COUNTED]
-    dose = medication.dose or (masses or doses or [None])[0]
+    dose = medication.dose or next(iter(masses or doses), None)
     counts = [item for item in doses if item.unit in COUNTED and item != dose]
     return replace(
         medication,
@@ -273,115 +291,3 @@ def _completed(medication: Medication, body: str) -> Medication:
         route=medication.route or find_route(body),
         frequency=medication.frequency or find_frequency(_mask_dose(body))[0],
     )
-
-
-# Status ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Cued:
-    status: Status
-    start: int
-    end: int
-    adjacent: bool
-
-
-def _statuses(
-    body: str, named: tuple[Named, ...], regions: list[_Region], section: Status | None
-) -> list[Status]:
-    cues = _cues_before(body, named)
-    out: list[Status] = []
-    after: list[_Cued | None] = []
-    for number, name in enumerate(named):
-        end = regions[number + 1].lead_start if number + 1 < len(named) else len(body)
-        after.append(_cue_after(body, name.end, end))
-    for number, name in enumerate(named):
-        ahead = _nearest(cues, body, name, regions[number])
-        follower = after[number] or _from_group(body, named, after, number)
-        status = _decided(body, name, ahead, follower, section)
-        gap = body[name.end : named[number + 1].start] if number + 1 < len(named) else ""
-        if status == "changed" and _TO_ANOTHER.match(gap):
-            status = "stopped"
-        elif out and out[-1] == "stopped" and _TO_ANOTHER.match(body[named[number - 1].end : name.start]):
-            status = "started"
-        out.append(status)
-    return out
-
-
-_TO_ANOTHER = re.compile(r"^ (?:over )?(?:to|with|for) (?:oral |iv )?$")  # "changed her furosemide to torsemide"
-
-
-def _cues_before(body: str, named: tuple[Named, ...]) -> list[_Cued]:
-    """Cues outside the names, longest first where they overlap, in order."""
-    taken = [(name.start, name.end) for name in named]
-    found: list[_Cued] = []
-    for cue in BEFORE:
-        for match in cue.pattern.finditer(body):
-            if match.end() > match.start() and not any(s < match.end() and match.start() < e for s, e in taken):
-                found.append(_Cued(cue.status, match.start(), match.end(), cue.adjacent))
-    found.sort(key=lambda cue: (cue.start - cue.end, cue.start))
-    kept: list[_Cued] = []
-    for cue in found:
-        if not any(cue.start < other.end and other.start < cue.end for other in kept):
-            kept.append(cue)
-    return sorted(kept, key=lambda cue: cue.start)
-
-
-_SLIGHT = re.compile(r"^[\s,]*(?:(?:his|her|the|a|an|current|home|dose|dosage|of|down|up|on|back|daily|\d\S*|mg|mcg|g)\b[\s,]*)*$")
-
-
-_SWITCHED = re.compile(r"\b(?:switch|chang|transition|convert)\w*\b.*\bfrom\b.*\bto (?:his |her |oral |iv |\d\S* \w+ (?:of )?)*$|\breplac\w+ .*\b(?:with|by) $")
-
-
-def _nearest(cues: list[_Cued], body: str, name: Named, region: _Region) -> _Cued | None:
-    for cue in reversed(cues):
-        if cue.end > name.start:
-            continue
-        between = body[cue.end : min(region.lead_start, name.start)]
-        if cue.adjacent and not _SLIGHT.match(between):
-            continue
-        if cue.status == "stopped" and _SWITCHED.search(body, cue.start, name.start):
-            return _Cued("started", cue.start, cue.end, False)
-        if cue.status == "negated" and re.search(r"\b(?:but|except)\b|;", between):
-            continue
-        return cue
-    return None
-
-
-def _cue_after(body: str, start: int, end: int) -> _Cued | None:
-    text = body[start:end]
-    found = [
-        _Cued(cue.status, start + match.start(), start + match.end(), False)
-        for cue in AFTER
-        if (match := cue.pattern.search(text))
-    ]
-    return min(found, key=lambda cue: cue.start) if found else None
-
-
-def _from_group(body: str, named: tuple[Named, ...], after: list[_Cued | None], number: int) -> _Cued | None:
-    """ "aspirin and Plavix were held": a plural verb speaks of all that are joined before it."""
-    for later in range(number + 1, len(named)):
-        if not _JOINED.match(body[named[later - 1].end : named[later].start]):
-            return None
-        cue = after[later]
-        if cue is not None:
-            return cue if re.match(r"^\W*(?:were|are|have been|both)\b", body[named[later].end :]) else None
-    return None
-
-
-def _decided(
-    body: str, name: Named, ahead: _Cued | None, follower: _Cued | None, section: Status | None
-) -> Status:
-    if ahead and ahead.status in ("family", "allergy") and not (follower and follower.status == "stopped"):
-        return ahead.status
-    if follower and not (ahead and ahead.status in ("started", "negated") and follower.status in ("given", "started")):
-        return follower.status
-    if section in ("family", "allergy"):
-        return section
-    if ahead is None:
-        return section or "current"
-    if ahead.status == "given" and LONG_AGO.search(body):
-        return "past"
-    if ahead.status == "current" and (past := LONG_AGO.match(body.lstrip())) and "now" not in body[past.end() :]:
-        return "past"
-    return ahead.status

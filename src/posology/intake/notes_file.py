@@ -41,7 +41,9 @@ def column(path: Path, number: int, row: Mapping[str, Any], names: tuple[str, ..
     """The text of the first of these columns that a row has. UserError where there is none."""
     value = next((row[name] for name in names if name in row), None)
     if not isinstance(value, str):
-        raise UserError(f"{path}: row {number} has no text under {' or '.join(names)}", f"its columns: {', '.join(row)}")
+        raise UserError(
+            f"{path}: row {number} has no text under {' or '.join(names)}", f"its columns: {', '.join(row)}"
+        )
     return value
 
 

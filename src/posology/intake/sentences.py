@@ -43,7 +43,7 @@ def sentences(text: str) -> Iterator[Sentence]:
 def _stands_alone(name: str) -> bool:
     """A line of its own that is a heading: capitals ("CURRENT MEDICATIONS"), or every word with one ("Family History")."""
     words = name.split()
-    return name.isupper() and len(name) > 3 or (1 < len(words) <= 4 and all(word[0].isupper() for word in words))
+    return (name.isupper() and len(name) > 3) or (1 < len(words) <= 4 and all(word[0].isupper() for word in words))
 
 
 def _ends(text: str) -> Iterator[int]:

@@ -55,7 +55,9 @@ def fault_of(item: Medication, note: Sequence[Medication]) -> Fault | None:
         return "drug"
     if item.dose and not any(_dose_told(item, other) for other in same):
         return "dose"
-    if item.frequency and not any(other.frequency and frequency_told(item.frequency, other.frequency) for other in same):
+    if item.frequency and not any(
+        other.frequency and frequency_told(item.frequency, other.frequency) for other in same
+    ):
         return "frequency"
     if item.route and not any(_route_told(item.route, other.route) for other in same):
         return "route"
@@ -88,7 +90,7 @@ def _doses(item: Medication) -> list[Dose]:
 
 def frequency_told(said: Frequency, told: Frequency) -> bool:
     """Whether every part of a summary's frequency stands in the note's."""
-    if said.as_needed and not told.as_needed or said.once and not told.once:
+    if (said.as_needed and not told.as_needed) or (said.once and not told.once):
         return False
     if said.hours is not None and said.hours != told.hours:
         return False

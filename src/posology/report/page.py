@@ -43,30 +43,34 @@ def render(view: RunView) -> str:
     """The page. The same run gives the same bytes."""
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     misses = verdict.quoted_misses(view)
-    return environment().get_template("page.html").render(
-        view=view,
-        style=Markup(style),
-        policy=policy(style),
-        cite=Sources(),
-        not_for_care=verdict.NOT_FOR_CARE,
-        sentence=verdict.sentence(view),
-        findings=verdict.findings(view),
-        marks=verdict.judged_stage(view),
-        gates=verdict.gates,
-        misses=misses,
-        misses_left=(len(view.card.misses) if view.card else 0) - len(misses),
-        stations=stations.stations(view),
-        stories=[stories.STORIES[name] for name in stories.TRAINED],
-        signs=stories.signs,
-        curves=figures.curves,
-        measure_charts=forest.measure_charts(view.card) if view.card else (),
-        corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
-        reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
-        glossary=glossary,
-        measures_of=splits.measures_of,
-        main_of=splits.main_of,
-        cells_of=splits.cells_of,
-        answering=ANSWERING,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            view=view,
+            style=Markup(style),
+            policy=policy(style),
+            cite=Sources(),
+            not_for_care=verdict.NOT_FOR_CARE,
+            sentence=verdict.sentence(view),
+            findings=verdict.findings(view),
+            marks=verdict.judged_stage(view),
+            gates=verdict.gates,
+            misses=misses,
+            misses_left=(len(view.card.misses) if view.card else 0) - len(misses),
+            stations=stations.stations(view),
+            stories=[stories.STORIES[name] for name in stories.TRAINED],
+            signs=stories.signs,
+            curves=figures.curves,
+            measure_charts=forest.measure_charts(view.card) if view.card else (),
+            corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
+            reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
+            glossary=glossary,
+            measures_of=splits.measures_of,
+            main_of=splits.main_of,
+            cells_of=splits.cells_of,
+            answering=ANSWERING,
+        )
     )
 
 
