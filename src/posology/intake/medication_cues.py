@@ -128,14 +128,14 @@ BEFORE = (
     _cue(
         "given",
         
-            r"\b(?:receiv(?:e|ed|es|ing)|given|gave|giving|administer(?:ed|ing)?|inject(?:ed)?|infus(?:ed"
+            r"\b(?:receiv(?:e|ed|es|ing)|given|gave|giving|administer(?:s|ed|ing)?|inject(?:ed)?|infus(?:ed"
             r"|ing)|bolused|loaded)\b(?: (?:him|her|the patient|with|a|dose|doses|of))*",
         r"\b(?:was|were|been|and|being) (?:\w+ )?treated\b(?: \w+){0,8}? with\b", r"\bmedicated with\b",
     ),
     _cue(
         "past",
         
-            r"\b(?:previously|formerly|prior(?:ly)?|past|remotely|earlier|initially)\b(?: (?:been|was|had"
+            r"\b(?:previously|formerly|prior(?! to\b)|past|remotely|earlier|initially)\b(?: (?:been|was|had"
             r"|to))*(?: (?:on|taking|used?|treated with|tried|took|taken|prescribed|given|received))?",
         r"\b(?:history|courses?|trials?|rounds?|use) of\b",
         r"\bused to (?:take|be on|use|receive)\b",

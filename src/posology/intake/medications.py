@@ -244,6 +244,9 @@ def _lead_frequency(body: str, name: Named, before: str) -> Frequency | None:
     return frequency or (find_frequency(match[1])[0] if match else None)
 
 
+_SAID_OF_ALL = ("oral", "intravenous", "intramuscular", "subcutaneous")  # no form of one medicine, as "inhaler" is
+
+
 def _shared(body: str, named: tuple[Named, ...], found: list[Medication], firsts: list[int]) -> list[Medication]:
     """What is told once for several: "aspirin and Plavix daily", "IV vancomycin and cefepime", "..., all once a day"."""
     if not found or len(named) < 2:
@@ -261,7 +264,7 @@ def _shared(body: str, named: tuple[Named, ...], found: list[Medication], firsts
         bare = one.dose is None and one.frequency is None and other.dose is None and joined
         if one.frequency is None and other.frequency is not None and (bare or everyone):
             out[here[0]] = one = replace(one, frequency=other.frequency)
-        if bare and not one.route and other.route:
+        if bare and not one.route and other.route in _SAID_OF_ALL:
             out[here[0]] = replace(one, route=other.route)
     for number in range(len(named) - 1):
         here, after = _own(out, firsts, number), _own(out, firsts, number + 1)
