@@ -61,7 +61,7 @@ _ANY_COUNTED = "|".join(f"(?:{pattern})" for _, pattern in _COUNTED)
 _PER = r"(?P<per>(?: ?(?:/|per) ?(?:kg|kilogram|m2|hours?|hr?|days?|d|minutes?|min|dose|24 ?h(?:ou)?rs?)\b){0,3})"
 _NO_LAB = r"(?! ?(?:/|per) ?(?:d?l|ml|mm ?3|mm|cmm|hpf|g|liter|litre|deciliter)\b)"
 _STRENGTH = re.compile(
-    rf"(?<![\w.,/#])(?P<low>{NUMBER})(?: ?-?(?:{_ANY_UNIT}))?(?: ?(?P<join>-|/|\bto\b) ?(?P<high>{NUMBER}))?"
+    rf"(?<![\w.,/#])(?P<low>{NUMBER})(?:(?: ?-?(?:{_ANY_UNIT}))? ?(?P<join>-|/|\bto\b) ?(?P<high>{NUMBER}))?"
     rf"(?: ?(?:/) ?(?P<third>{NUMBER}))? ?-?(?P<unit>{_ANY_UNIT})(?<!\d)(?![a-z0-9]){_NO_LAB}{_PER}"
 )
 _COUNT = re.compile(
