@@ -5,7 +5,14 @@ from typing import get_args
 import pytest
 
 from posology.evaluation.reader_grade import (
-    FIELDS, HALVES, LABELLED, Agreement, agreement, grade_reader, labelled, reader_figures,
+    FIELDS,
+    HALVES,
+    LABELLED,
+    Agreement,
+    agreement,
+    grade_reader,
+    labelled,
+    reader_figures,
 )  # fmt: skip
 from posology.files import read_jsonl
 from posology.intake.amounts import ROUTES, read_dose, read_frequency

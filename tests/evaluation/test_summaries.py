@@ -5,7 +5,15 @@ import json
 import pytest
 
 from posology.evaluation.summaries import (
-    MEANING, Note, compare_systems, evaluate_summaries, measure_system, preference_accuracy, rouge_l, score_summary, worst_cases,
+    MEANING,
+    Note,
+    compare_systems,
+    evaluate_summaries,
+    measure_system,
+    preference_accuracy,
+    rouge_l,
+    score_summary,
+    worst_cases,
 )  # fmt: skip
 
 NOTE = Note(
@@ -61,8 +69,8 @@ def test_nothing_to_measure_is_said() -> None:
 
 def test_systems_are_compared_on_shared_notes() -> None:
     notes = {str(n): Note(str(n), "Takes metformin 500 mg daily.", "Metformin 500 mg daily.") for n in range(12)}
-    good = {key: "Metformin 500 mg daily." for key in notes}
-    bad = {key: "Metformin 5000 mg daily." for key in list(notes)[:10]}
+    good = dict.fromkeys(notes, "Metformin 500 mg daily.")
+    bad = dict.fromkeys(list(notes)[:10], "Metformin 5000 mg daily.")
     card, systems = evaluate_summaries(notes, {"good": good, "bad": bad})
     (hallucinating, *_) = (row for row in card["comparisons"] if row["measure"] == "summaries_hallucinating")
     assert hallucinating["n"] == 10 and hallucinating["difference"] == -1.0
@@ -72,6 +80,7 @@ def test_systems_are_compared_on_shared_notes() -> None:
     assert all(row["difference"] == 0 and row["p"] == 1.0 for row in same)
     assert {case.id for case in worst_cases(systems["bad"], 3)} <= set(bad) and not worst_cases(systems["good"], 3)
     assert "held_out" in card["reader"]
+    assert card["reference"]["measures"]["precision"]["value"] == 1.0  # the trusted summaries, scored alike
 
 
 def test_the_card_holds_no_text() -> None:

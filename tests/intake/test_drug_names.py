@@ -56,6 +56,7 @@ def test_guarded_names_need_evidence() -> None:
     assert names("Calcium 600 mg daily") == ["calcium"]
     assert names("Calcium", listed=True) == ["calcium"]
     assert names("Calcium was low.") == []
+    assert names("Calcium was 9.2.") == [] and names("The dose of Lasix was 40 mg.") == ["furosemide"]
 
 
 def test_invented_medicines_are_seen() -> None:

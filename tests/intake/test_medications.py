@@ -25,6 +25,7 @@ def told(text: str) -> list[str]:
         ("She denies aspirin use but takes Plavix.", ["aspirin, negated", "clopidogrel, current"]),
         ("Insulin, aspirin, and an albuterol inhaler.", ["insulin, current", "aspirin, current", "albuterol, inhaled, current"]),
         ("Ibuprofen 800 mg. Take one tablet every 8 hours.", ["ibuprofen, 800 mg, three times daily, current"]),
+        ("No allergies present, so she stopped her Allegra.", ["fexofenadine, stopped"]),
         ("ALLERGIES: Codeine.\nMEDICATIONS: Potassium.", ["codeine, allergy", "potassium chloride, current"]),
     ],
 )  # fmt: skip

@@ -129,26 +129,23 @@ _SHOWN = {
 
 
 def _show(card: dict[str, Any], out: Console) -> None:
-    names = list(card["systems"])
-    rows = [
-        ["notes", *(card["systems"][n]["notes"] for n in names)],
-        ["tuples", *(card["systems"][n]["tuples"] for n in names)],
-    ]
-    rows.append(["F1", *(_number(card["systems"][n]["f1"]) for n in names)])
-    rows += [[title, *(_interval(card["systems"][n]["measures"][key]) for n in names)] for key, title in _SHOWN.items()]
-    if any(card["systems"][n]["against_reference"] for n in names):
-        rows += [
-            [f"same tuples as the reference: {part}", *(_number((card["systems"][n]["against_reference"] or {}).get(part)) for n in names)]
-            for part in ("precision", "recall", "f1")
-        ]  # fmt: skip
-    out.print(
-        table(
-            "Medications of summaries, in % with 95 % intervals over notes",
-            ["", *names],
-            rows,
-            set(range(1, len(names) + 1)),
+    columns = dict(card["systems"])
+    if card["reference"]:
+        columns["(trusted summaries)"] = card["reference"]
+    systems = list(columns.values())
+    rows = [[key, *(system[key] for system in systems)] for key in ("notes", "tuples")]
+    rows.append(["F1", *(_number(system["f1"]) for system in systems)])
+    rows += [[title, *(_interval(system["measures"][key]) for system in systems)] for key, title in _SHOWN.items()]
+    for part in ("precision", "recall", "f1"):
+        found = [(system["against_reference"] or {}).get(part) for system in systems]
+        if any(value is not None for value in found):
+            rows.append([f"same tuples as the reference: {part}", *map(_number, found)])
+    title = "Medications of summaries, in % with 95 % intervals over notes"
+    out.print(table(title, ["", *columns], rows, set(range(1, len(columns) + 1))))
+    if card["reference"]:
+        out.print(
+            "What trusted summaries seem to invent is the reader's error, or their writers': read the others beside it."
         )
-    )
     if card["comparisons"]:
         compared = [
             [

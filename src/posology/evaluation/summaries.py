@@ -239,6 +239,7 @@ def evaluate_summaries(
 ) -> tuple[dict[str, Any], dict[str, list[SummaryScore]]]:
     """Everything as JSON (it holds no text of a note or a summary), and the scores for whoever shows the worst cases.
 
+    `reference` holds the notes' own trusted summaries, scored alike, as the mark against which to read the systems.
     `answers`: system -> id -> summary; an id without a note is the caller's to refuse.
     """
     systems = {
@@ -248,10 +249,19 @@ def evaluate_summaries(
     card = {
         "meaning": MEANING,
         "systems": {name: measure_system(scores) for name, scores in systems.items()},
+        "reference": _floor(notes, vocabulary),
         "comparisons": compare_systems(systems),
         "reader": reader_figures(),
     }
     return card, systems
+
+
+def _floor(notes: Mapping[str, Note], vocabulary: Vocabulary | None) -> dict[str, Any] | None:
+    """The trusted summaries scored as a system: what they seem to invent is the reader's error, or the writer's."""
+    scores = [
+        score_summary(Note(note.id, note.text), note.reference, vocabulary) for note in notes.values() if note.reference
+    ]
+    return measure_system(scores) if scores else None
 
 
 def worst_cases(scores: Sequence[SummaryScore], limit: int) -> list[SummaryScore]:

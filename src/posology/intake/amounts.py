@@ -56,19 +56,28 @@ _WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven
           "a": 1, "an": 1, "1/2": 0.5, "1 1/2": 1.5, "½": 0.5, "¼": 0.25, "one and a half": 1.5}  # fmt: skip
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 _WORD_NUMBER = "|".join(sorted((re.escape(word) for word in _WORDS), key=len, reverse=True))
+_SPOKEN = {"zero": 0, "oh": 0, "eleven": 11, "twelve": 12, "thirteen": 13, "fifteen": 15, "sixteen": 16, "eighteen": 18, "twenty": 20,
+           "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+           **{word: value for word, value in _WORDS.items() if word.isalpha() and len(word) > 2 and value >= 1}}  # fmt: skip
+_SPOKEN_WORD = "(?:" + "|".join([*_SPOKEN, "hundred", "thousand", "point"]) + ")"
+_AMOUNT = (
+    rf"(?:{NUMBER}|{_SPOKEN_WORD}(?:[ -](?:and )?{_SPOKEN_WORD})*)"  # dialogues spell: "two point five milligrams"
+)
 _ANY_UNIT = "|".join(f"(?:{pattern})" for _, pattern in _UNITS)
 _ANY_COUNTED = "|".join(f"(?:{pattern})" for _, pattern in _COUNTED)
 _PER = r"(?P<per>(?: ?(?:/|per) ?(?:kg|kilogram|m2|hours?|hr?|days?|d|minutes?|min|dose|24 ?h(?:ou)?rs?)\b){0,3})"
 _NO_LAB = r"(?! ?(?:/|per) ?(?:d?l|ml|mm ?3|mm|cmm|hpf|g|liter|litre|deciliter)\b)"
 _STRENGTH = re.compile(
-    rf"(?<![\w.,/#])(?P<low>{NUMBER})(?:(?: ?-?(?:{_ANY_UNIT}))? ?(?P<join>-|/|\bto\b) ?(?P<high>{NUMBER}))?"
+    rf"(?<![\w.,/#])(?P<low>{_AMOUNT})(?:(?: ?-?(?:{_ANY_UNIT}))? ?(?P<join>-|/|\bto\b) ?(?P<high>{_AMOUNT}))?"
     rf"(?: ?(?:/) ?(?P<third>{NUMBER}))? ?-?(?P<unit>{_ANY_UNIT})(?<!\d)(?![a-z0-9]){_NO_LAB}{_PER}"
 )
 _COUNT = re.compile(
     rf"(?<![\w.,/#])(?P<low>{NUMBER}|{_WORD_NUMBER})(?: ?(?:-|\bto\b|\bor\b) ?(?P<high>{NUMBER}|{_WORD_NUMBER}))?"
     rf"(?:[ -](?:full|small|metered|ds|double[ -]strength))?[ -]{{0,2}}(?P<unit>{_ANY_COUNTED})(?![a-z])"
 )
-_BARE_PAIR = re.compile(rf"(?<![\w.,/#])(?P<low>{NUMBER})[/-](?P<high>{NUMBER})(?![\w/])(?! ?(?:mm|mg|mcg|g|units?)\b)")
+_BARE_PAIR = re.compile(
+    rf"^\W{{0,3}}(?:[a-z]+ )?(?P<low>{NUMBER})[/-](?P<high>{NUMBER})(?![\w/])(?! ?(?:mm|mg|mcg|g|units?)\b)"
+)
 
 
 @dataclass(frozen=True)
@@ -142,11 +151,10 @@ def find_doses(text: str, combination: bool = False) -> list[Found]:
         unit = next(unit for unit, pattern in _COUNTED if re.fullmatch(pattern, match["unit"]))
         found.append(Found(Dose(values, unit), match.start(), match.end()))
     if combination and not any(item.dose.unit not in COUNTED for item in found):
-        for match in _BARE_PAIR.finditer(text):
-            found.append(
-                Found(Dose((_value(match["low"]), _value(match["high"])), "mg", True), match.start(), match.end())
-            )
-            break
+        bare = _BARE_PAIR.match(text)
+        if bare:
+            values = (_value(bare["low"]), _value(bare["high"]))
+            found.append(Found(Dose(values, "mg", True), bare.start("low"), bare.end()))
     return sorted(found, key=lambda item: item.start)
 
 
@@ -157,7 +165,25 @@ def read_dose(text: str) -> Dose | None:
 
 
 def _value(text: str) -> float:
-    return float(_WORDS[text]) if text in _WORDS else float(text.replace(",", ""))
+    if text in _WORDS:
+        return float(_WORDS[text])
+    return float(text.replace(",", "")) if text[0].isdigit() or text[0] == "." else _spoken(text)
+
+
+def _spoken(text: str) -> float:
+    """ "two hundred" -> 200, "two point five" -> 2.5, "one twenty five" -> 125 (as prescribers say it)."""
+    whole, _, after = text.replace("-", " ").replace(" and ", " ").partition("point")
+    total, current = 0.0, 0.0
+    for word in whole.split():
+        if word == "thousand":
+            total, current = total + max(current, 1) * 1000, 0.0
+        elif word == "hundred":
+            current = max(current, 1) * 100
+        else:
+            value = _SPOKEN[word]
+            current = current * 100 + value if 0 < current < 10 and value >= 10 else current + value
+    digits = "".join(str(_SPOKEN.get(word, 0)) for word in after.split())
+    return total + current + (float(f"0.{digits}") if digits else 0.0)
 
 
 def _unit(match: re.Match[str]) -> str:
@@ -310,21 +336,18 @@ def _times_of(match: re.Match[str]) -> Frequency:
     return Frequency((hours, hours))
 
 
-def find_frequency(text: str) -> tuple[Frequency | None, int]:
-    """What folded text says about how often, all parts together, and where the first part begins (-1: nothing)."""
+def find_frequency(text: str) -> Frequency | None:
+    """What folded text says about how often, all parts together; None where it says nothing."""
     text = _DURATION.sub(lambda match: " " * len(match[0]), text)
-    found, start = Frequency(), -1
+    found = Frequency()
     for pattern, made in _RULES:
         for match in pattern.finditer(text):
             found = _joined(found, made(match))
-            start = match.start() if start < 0 else min(start, match.start())
         text = pattern.sub(lambda match: " " * len(match[0]), text)
-    if start < 0:
-        return None, -1
-    single = [word for word in found.timing if word in TIMINGS[:4]]
-    if found.hours is None and len(single) == 1 and len(found.timing) <= 2 and not found.once:
+    of_day = [word for word in found.timing if word in TIMINGS[:4]]
+    if found.hours is None and len(of_day) == 1 and len(found.timing) <= 2 and not found.once:
         found = replace(found, hours=(24.0, 24.0))
-    return found, start
+    return None if found == Frequency() else found
 
 
 def _joined(one: Frequency, other: Frequency) -> Frequency:
@@ -339,7 +362,7 @@ def _joined(one: Frequency, other: Frequency) -> Frequency:
 
 def read_frequency(text: str) -> Frequency | None:
     """How often, in any of the usual spellings: "bid", "every 12 hours", "q6h prn", "at bedtime"."""
-    return find_frequency(fold(text))[0]
+    return find_frequency(fold(text))
 
 
 # Routes ---------------------------------------------------------------------------------------------------------------
@@ -376,21 +399,16 @@ def find_route(text: str) -> str:
     return next((route for route, pattern in _COMPILED_ROUTES if pattern.search(text)), "")
 
 
+_BETWEEN = re.compile(
+    r"(?:\b(?:a|the|low-dose|high-dose|daily|nightly|doses? of|bolus of|home|his|her|push|bolus)\s+)+$"
+)
+_LEADS = re.compile(
+    r"\b(?:i\.?v\.?|p\.?o\.?|i\.?m\.?|oral|topical|inhaled|nasal|nebulized|intravenous|intramuscular|subcutaneous|sublingual"
+    r"|rectal|vaginal|transdermal|intrathecal|epidural|ophthalmic|otic)\s+$"
+)
+
+
 def leading_route(text: str) -> str:
-    """The route that stands right before a medicine: "IV ", "oral ", "topical "; "" where none."""
-    tail = re.sub(
-        r"(?:\b(?:a|the|low-dose|high-dose|daily|nightly|dose of|doses of|bolus of|home|his|her)\s+)+$", "", text
-    )
-    words = re.search(r"(?:\S+\s+){1,2}$", tail)
-    return (
-        find_route(words[0])
-        if words
-        and re.search(
-            r"(?:iv|i\.v\.|oral|po|p\.o\.|im|i\.m\.|topical|inhaled|nasal|"
-            r"nebulized|intravenous|intramuscular|subcutaneous|sublingual|rectal|vaginal|transdermal|intrathecal"
-            r"|epidural|iv push|ophthalmic|otic)"
-            r"(?: push| bolus)?\s+$",
-            words[0],
-        )
-        else ""
-    )
+    """The route that stands at the end of folded text, right before a medicine: "IV ", "oral "; "" where none."""
+    match = _LEADS.search(_BETWEEN.sub("", text))
+    return find_route(match[0]) if match else ""

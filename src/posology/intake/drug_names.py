@@ -55,7 +55,8 @@ _NOT_TAKEN = re.compile(  # the name is part of another idea: a level, an illnes
     r"|channels?|clinic|assay|screen(?:ing)?|sensitiv(?:e|ity)|overload|stores?|studies|metabolism|induced|overdose"
     r"|poisoning|ingestion|binding|antagonists?|agonists?|saturation|concentrations?|excretion|reducing|containing"
     r"|function|disease|storm|cancer|gland|nodules?|scan|ultrasound|surgery|hormones?|abuse|restricted|restriction"
-    r"|antibod(?:y|ies)|titers?|secreti(?:ng|on)|rich|stones?|oxalate|scor(?:e|ing)|was \d|is \d|of \d[\d.]*(?! ?m?c?[gu]))\b"
+    r"|antibod(?:y|ies)|titers?|secreti(?:ng|on)|rich|stones?|oxalate|scor(?:e|ing)"
+    r"|(?:was|is|of) \d[\d.]*(?![\d.]| ?-?(?:m?c?g|units?|iu|meq|ml|tab\w*)\b))\b"
 )
 _TAKEN = re.compile(  # evidence before a guarded name
     r"(?:\b(?:tak(?:e|es|ing|en)|on|start(?:ed|ing)?|continue[ds]?|add(?:ed)?|receiv(?:e[ds]?|ing)|given|gave"

@@ -52,8 +52,10 @@ def _cues_before(body: str, named: tuple[Named, ...]) -> list[_Cued]:
     found: list[_Cued] = []
     for cue in BEFORE:
         for match in cue.pattern.finditer(body):
-            if match.end() > match.start() and not any(s < match.end() and match.start() < e for s, e in taken):
-                found.append(_Cued(cue.status, match.start(), match.end(), cue.adjacent))
+            inside = any(start <= match.start() < end for start, end in taken)
+            end = min((start for start, _ in taken if match.start() < start < match.end()), default=match.end())
+            if not inside and end > match.start():
+                found.append(_Cued(cue.status, match.start(), end, cue.adjacent))
     found.sort(key=lambda cue: (cue.start - cue.end, cue.start))
     kept: list[_Cued] = []
     for one in found:

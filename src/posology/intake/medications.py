@@ -178,7 +178,7 @@ def _regimens(body: str, name: Named, region: _Region, status: Status, offset: i
     count = counts[0] if counts and (lead or masses) else None
     route = find_route(after) or _lead_route(body, name, region) or find_route(before)
     for number, (dose, begin, end) in enumerate(taken):
-        frequency = find_frequency(_mask_dose(after[begin:end]))[0]
+        frequency = find_frequency(_mask_dose(after[begin:end]))
         if frequency is None and number == 0:
             frequency = _lead_frequency(body, name, before)
         now = _regimen_status(status, after, taken, number)
@@ -239,9 +239,9 @@ _LEAD_FREQUENCY = re.compile(r"\b(daily|nightly|weekly|prn|monthly)\s+(?:\w+ )?$
 
 def _lead_frequency(body: str, name: Named, before: str) -> Frequency | None:
     """ "a daily multivitamin", "81 mg daily of aspirin"."""
-    frequency = find_frequency(_mask_dose(before))[0] if before else None
+    frequency = find_frequency(_mask_dose(before)) if before else None
     match = _LEAD_FREQUENCY.search(body[: name.start])
-    return frequency or (find_frequency(match[1])[0] if match else None)
+    return frequency or (find_frequency(match[1]) if match else None)
 
 
 _SAID_OF_ALL = ("oral", "intravenous", "intramuscular", "subcutaneous")  # no form of one medicine, as "inhaler" is
@@ -292,5 +292,5 @@ def _completed(medication: Medication, body: str) -> Medication:
         dose=dose,
         count=medication.count or (counts[0] if counts else None),
         route=medication.route or find_route(body),
-        frequency=medication.frequency or find_frequency(_mask_dose(body))[0],
+        frequency=medication.frequency or find_frequency(_mask_dose(body)),
     )

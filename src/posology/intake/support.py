@@ -101,13 +101,6 @@ def _route_told(said: str, told: str) -> bool:
     return said == told or (said == "injection" and told in ("intravenous", "intramuscular", "subcutaneous"))
 
 
-def identical(one: Medication, other: Medication) -> bool:
-    """Equal in every field, doses in one unit; where they stand in their texts does not matter."""
-    if (one.dose is None) != (other.dose is None) or (one.dose and other.dose and not same_dose(one.dose, other.dose)):
-        return False
-    return (one.drug, one.route, one.frequency, one.status) == (other.drug, other.route, other.frequency, other.status)
-
-
 def tuple_of(item: Medication) -> tuple[str, str, str, str, str, str]:
     """(drug, dose, unit, route, frequency, status) with masses in micrograms: equal tuples are one medication."""
     dose = in_micrograms(item.dose) if item.dose else None
