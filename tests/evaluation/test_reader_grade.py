@@ -15,8 +15,9 @@ from posology.evaluation.reader_grade import (
     reader_figures,
 )  # fmt: skip
 from posology.files import read_jsonl
-from posology.intake.amounts import ROUTES, read_dose, read_frequency
+from posology.intake.amounts import ROUTES, read_dose
 from posology.intake.drug_names import make_vocabulary
+from posology.intake.frequencies import read_frequency
 from posology.intake.medication_cues import Status
 
 

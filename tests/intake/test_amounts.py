@@ -6,15 +6,13 @@ from hypothesis import strategies as st
 
 from posology.intake.amounts import (
     Dose,
-    Frequency,
     find_doses,
-    find_frequency,
     find_route,
     fold,
     read_dose,
-    read_frequency,
     same_dose,
 )
+from posology.intake.frequencies import Frequency, find_frequency, read_frequency
 
 
 @pytest.mark.parametrize(

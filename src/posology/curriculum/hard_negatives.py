@@ -237,9 +237,9 @@ _ROUTE_WORDS = (
     (r"\bpuffs\b", ("drops",)),
 )  # fmt: skip
 _FREQUENCY_WORDS = (
-    (r"\bevery (\d+)(?=(?: to \d+|-\d+)? hours)", ("every 2", "every 12", "every 24")),
-    (r"\bq\.?(\d+)(?= ?h)", ("q2", "q24")), (r"\btwice\b", ("once", "thrice")),
-    (r"\bonce(?= (?:a|daily|per|every|weekly))", ("twice", "thrice")),
+    (r"\bevery (\d+)(?= hours)", ("every 2", "every 12", "every 24")),
+    (r"\bq\.?(\d+)(?= ?h)", ("q2", "q24")), (r"\btwice\b", ("once", "three times")),
+    (r"\bonce(?= (?:a|daily|per|every|weekly))", ("twice", "three times")),
     (r"\bthree times\b", ("six times", "two times")), (r"\bfour times\b", ("two times", "one time")),
     (r"\bb\.i\.d\.", ("q.i.d.",)), (r"\bbid\b", ("QID", "daily")), (r"\bt\.i\.d\.", ("b.i.d.",)),
     (r"\btid\b", ("BID", "daily")), (r"\bqid\b", ("BID",)), (r"\bdaily\b", ("weekly", "monthly")),
@@ -286,7 +286,7 @@ _LISTED = re.compile(r"(?:(?P<opens>^|[.:\n]\s*)|,\s+|;\s+|\band )$")  # where "
 
 
 def _negation(case: _Case, medication: Medication, rng: random.Random) -> Iterator[str]:
-    yield from _swap(_NEGATION_WORDS, reach=70, back=70)(case, medication, rng)
+    yield from _swap(_NEGATION_WORDS, reach=70, back=40)(case, medication, rng)
     place = _LISTED.search(case.summary[: medication.start])
     if place and medication.status in ("current", "started", "changed", "given"):
         written = case.summary[medication.start : medication.end]

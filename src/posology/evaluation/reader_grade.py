@@ -15,8 +15,9 @@ from typing import Any
 
 import posology.intake
 from posology.files import read_jsonl
-from posology.intake.amounts import read_dose, read_frequency
+from posology.intake.amounts import read_dose
 from posology.intake.drug_names import Vocabulary
+from posology.intake.frequencies import read_frequency
 from posology.intake.medications import Medication, read_medications
 from posology.intake.support import tuple_of
 

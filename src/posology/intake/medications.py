@@ -15,14 +15,13 @@ from posology.intake.amounts import (
     COUNTED,
     Dose,
     Found,
-    Frequency,
     find_doses,
-    find_frequency,
     find_route,
     fold,
     leading_route,
 )
 from posology.intake.drug_names import Named, Vocabulary, find_names, packaged_vocabulary
+from posology.intake.frequencies import Frequency, find_frequency
 from posology.intake.medication_cues import SECTIONS, Status
 from posology.intake.medication_status import JOINED, statuses
 from posology.intake.sentences import sentences

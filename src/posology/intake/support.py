@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from posology.intake.amounts import COUNTED, Dose, Frequency, in_micrograms, same_dose
+from posology.intake.amounts import COUNTED, Dose, in_micrograms, same_dose
+from posology.intake.frequencies import Frequency
 from posology.intake.medication_cues import Status
 from posology.intake.medications import Medication
 
