@@ -1,8 +1,8 @@
 """Grade the reader of medications on sentences labelled by hand, half of which nobody looked at while it was written.
 
 The sentences ship with the package and are graded each time: what is shown is the reader as it is. They were written
-and labelled by the reader's own author, in the manner of notes, before the reader; that is a weaker proof than
-strangers' labels on real notes.
+and labelled by the reader's own author, in the manner of notes, before the reader; two labels of the development half were mended
+afterwards, none of the other's. That is a weaker proof than strangers' labels on real notes.
 """
 
 from __future__ import annotations
