@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from posology.cli.data_check import check
+from posology.cli.pairs import pairs
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError, DataConfig, UserError, load_config
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(check)
+app.command()(pairs)
 
 KINDS = {"document": "documents", "dialogue": "dialogues", "preference": "preferences", "case": "cases"}
 Config = Annotated[

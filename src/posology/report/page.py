@@ -42,39 +42,48 @@ def write_report(run: Run) -> Path:
 def render(view: RunView) -> str:
     """The page. The same run gives the same bytes."""
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    environment = _environment()
     misses = verdict.quoted_misses(view)
-    return environment.get_template("page.html").render(
-        view=view,
-        style=Markup(style),
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        cite=Sources(),
-        not_for_care=verdict.NOT_FOR_CARE,
-        sentence=verdict.sentence(view),
-        findings=verdict.findings(view),
-        marks=verdict.judged_stage(view),
-        gates=verdict.gates,
-        misses=misses,
-        misses_left=(len(view.card.misses) if view.card else 0) - len(misses),
-        stations=stations.stations(view),
-        stories=[stories.STORIES[name] for name in stories.TRAINED],
-        signs=stories.signs,
-        curves=figures.curves,
-        measure_charts=forest.measure_charts(view.card) if view.card else (),
-        corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
-        reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
-        glossary=glossary,
-        measures_of=splits.measures_of,
-        main_of=splits.main_of,
-        cells_of=splits.cells_of,
-        answering=ANSWERING,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            view=view,
+            style=Markup(style),
+            policy=policy(style),
+            cite=Sources(),
+            not_for_care=verdict.NOT_FOR_CARE,
+            sentence=verdict.sentence(view),
+            findings=verdict.findings(view),
+            marks=verdict.judged_stage(view),
+            gates=verdict.gates,
+            misses=misses,
+            misses_left=(len(view.card.misses) if view.card else 0) - len(misses),
+            stations=stations.stations(view),
+            stories=[stories.STORIES[name] for name in stories.TRAINED],
+            signs=stories.signs,
+            curves=figures.curves,
+            measure_charts=forest.measure_charts(view.card) if view.card else (),
+            corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
+            reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
+            glossary=glossary,
+            measures_of=splits.measures_of,
+            main_of=splits.main_of,
+            cells_of=splits.cells_of,
+            answering=ANSWERING,
+        )
     )
 
 
+def policy(style: str) -> str:
+    """The content security policy of a page whose only resource is this stylesheet."""
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, everything that is filled in escaped."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -82,5 +91,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for name in FILTERS:
-        environment.filters[name] = getattr(text, name)
-    return environment
+        made.filters[name] = getattr(text, name)
+    return made
