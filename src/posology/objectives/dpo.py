@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from posology.models.memory import dropout_off
 from posology.objectives.losses import dpo_conservative, dpo_sigmoid, ipo
 from posology.objectives.pairs import Order, Pair, both, pair_batch
 from posology.objectives.policy import Precision, frozen, score_tokens
@@ -63,7 +64,7 @@ class DpoObjective:
         return self._loss(batch, "train")
 
     def _loss(self, batch: PairBatch, split: str) -> tuple[Tensor, Metrics]:
-        self.model.eval()
+        dropout_off(self.model)
         logp_2B, tokens_2B = self._log_probs(self.model, batch)
         shift_2B = logp_2B - self._reference_log_probs(batch, split).to(logp_2B.device)
         chosen_B, rejected_B = shift_2B.chunk(2)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from posology.config import PpoConfig
 from posology.models.device import device_of
 from posology.models.heads import ScalarModel
+from posology.models.memory import dropout_off
 from posology.objectives import experience
 from posology.objectives.experience import Experience, answers_batch, distinct, gather, repeated, token_values
 from posology.objectives.kl import KlController, exact_kl, k3
@@ -138,8 +139,8 @@ class PpoObjective:
 
     def _dropout_off(self) -> None:
         """Old and new log-probs, old and new values must be of one function."""
-        self.policy.eval()
-        self.critic.eval()
+        dropout_off(self.policy)
+        dropout_off(self.critic)
 
     def _sample(self, prompts: Sequence[list[int]], seed: int) -> Rollout:
         return sample(
