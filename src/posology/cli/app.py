@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, kb, stages
+from posology.cli import ask, cases, data, evaluate, kb, own, stages
 
 app = typer.Typer(
     name="posology",
@@ -31,7 +31,9 @@ def root(
 
 
 app.command("run")(stages.run)
-for name in ("pretrain", "sft", "reward", "ppo", "dpo"):
+app.command("pretrain")(stages.pretrain)
+app.command("sft")(own.sft)
+for name in ("reward", "ppo", "dpo"):
     app.command(name)(getattr(stages, name))
 app.command("doctor")(evaluate.doctor)
 app.command("evaluate")(evaluate.evaluate)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from posology.config import ConfigError, UserError
+from posology.models.quiet import quiet
 
 ALL_LINEAR = "all-linear"
 # Where queries and values are projected: Llama's names, then those of families that project them together.
@@ -63,7 +64,8 @@ def require_same_loss(model: Any, ids: list[int], loss: float) -> None:
     row_1T = torch.tensor([ids], device=model.device)
     training = bool(model.training)
     model.eval()
-    theirs = float(model(input_ids=row_1T, labels=row_1T, use_cache=False).loss)
+    with quiet():
+        theirs = float(model(input_ids=row_1T, labels=row_1T, use_cache=False).loss)
     model.train(training)
     if not abs(theirs - loss) <= TOLERANCE * max(abs(theirs), 1.0):
         raise UserError(

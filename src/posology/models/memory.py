@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from posology.models.quiet import quiet
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 KEPT = 2**29  # bytes of free memory at the end of the heap that are kept
 KERNELS = 64  # products of different shapes whose compiled code oneDNN keeps; its own default is 1,024
@@ -51,7 +53,8 @@ def checkpoint_activations(model: Any) -> None:
     """Keep one tensor a layer for the backward pass and compute the rest again (Chen et al. 2016): less memory, a third
     more time. Families whose layers cannot are left as they are."""
     if getattr(model, "supports_gradient_checkpointing", False):
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with quiet():
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def dropout_off(model: nn.Module) -> None:
