@@ -93,7 +93,9 @@ class FitConfig(Section):
     evaluate_every: int = Field(100, ge=1)
     checkpoint_every: int = Field(200, ge=1, description="rounded up to a multiple of the objective's stride")
     keep_checkpoints: int = Field(2, ge=1)
-    budget_s: float | None = Field(gt=0, description="seconds this stage is meant to take on 2 cores; told when exceeded")
+    budget_s: float | None = Field(
+        gt=0, description="seconds this stage is meant to take on 2 cores; told when exceeded"
+    )
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     optimiser: OptimiserConfig = OptimiserConfig()
 
