@@ -12,7 +12,7 @@ KNOWN_LABELS = ("factual", "factual_with_evidence", "hallucinated")
 OTHER = "(other)"  # labels that are not shown: a column that was named by mistake may hold patients' text
 FEW = 12  # a file with more kinds of label than this has something else in that column
 FIRST = 5  # row numbers that are kept for each reason
-_WORD = re.compile(r"[^\W\d][\w.+-]{0,31}")
+_WORD = re.compile(r"[^\W\d][\w.+-]{0,31}|\d")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Tally:
     marked: int = 0  # used rows that held evidence marks
     bad: Counter[str] = field(default_factory=Counter)  # reason -> rows
     first: dict[str, list[int]] = field(default_factory=dict)  # reason -> the first rows that have it
+    wanted: tuple[str, ...] = ()  # labels that the user named
     _labels: Counter[str] = field(default_factory=Counter, repr=False)
 
     @property
@@ -43,18 +44,24 @@ class Tally:
             rows.append(row)
 
     def add_label(self, label: str) -> None:
-        shown = _WORD.fullmatch(label) and (label in self._labels or len(self._labels) <= FEW)
-        self._labels[label if shown else OTHER] += 1
+        """Count a label; "" is a row without one."""
+        new = label not in self._labels and not self._always(label)
+        hidden = new and (len(self._labels) > 2 * FEW or not _WORD.fullmatch(label))
+        self._labels[OTHER if hidden else label] += 1
 
-    def labels(self, wanted: tuple[str, ...] = ()) -> dict[str, int]:
-        """Rows by label, most frequent first. Only single words are named, and only where the kinds are few; the rest,
-        which may be text of a note, is summed under OTHER. Labels that are `wanted` or KNOWN_LABELS are always named.
+    def labels(self) -> dict[str, int]:
+        """Rows by label, most frequent first. A label is named if the user named it, if it is one of KNOWN_LABELS, or
+        if it is a single word that several rows have, in a column of few kinds. The rest may be text of a note, and is
+        summed under OTHER.
         """
-        named = set(self._labels) if len(self._labels.keys() - {OTHER}) <= FEW else {*wanted, *KNOWN_LABELS}
+        few = sum(not self._always(label) for label in self._labels) <= FEW
         shown: Counter[str] = Counter()
         for label, count in self._labels.items():
-            shown[label if label in named else OTHER] += count
+            shown[label if self._always(label) or (few and count > 1) else OTHER] += count
         return dict(shown.most_common())
+
+    def _always(self, label: str) -> bool:
+        return not label or label in KNOWN_LABELS or label in self.wanted
 
     def manifest(self) -> Mapping[str, Any]:
         """For a run's manifest: plain JSON, counts and reasons only."""
