@@ -42,13 +42,11 @@ def write_report(run: Run) -> Path:
 def render(view: RunView) -> str:
     """The page. The same run gives the same bytes."""
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    environment = _environment()
     misses = verdict.quoted_misses(view)
-    return environment.get_template("page.html").render(
+    return environment().get_template("page.html").render(
         view=view,
         style=Markup(style),
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        policy=policy(style),
         cite=Sources(),
         not_for_care=verdict.NOT_FOR_CARE,
         sentence=verdict.sentence(view),
@@ -72,9 +70,16 @@ def render(view: RunView) -> str:
     )
 
 
+def policy(style: str) -> str:
+    """The content security policy of a page whose only resource is this stylesheet."""
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, everything that is filled in escaped."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -82,5 +87,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for name in FILTERS:
-        environment.filters[name] = getattr(text, name)
-    return environment
+        made.filters[name] = getattr(text, name)
+    return made
