@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, kb, own, stages
+from posology.cli import ask, cases, data, evaluate, generate, kb, own, stages
 
 app = typer.Typer(
     name="posology",
@@ -32,9 +32,10 @@ def root(
 
 app.command("run")(stages.run)
 app.command("pretrain")(stages.pretrain)
-app.command("sft")(own.sft)
-for name in ("reward", "ppo", "dpo"):
-    app.command(name)(getattr(stages, name))
+for name in ("sft", "reward", "ppo", "dpo"):
+    app.command(name)(getattr(own, name))
+app.command("generate")(generate.generate)
+app.command("merge")(generate.merge)
 app.command("doctor")(evaluate.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(evaluate.report)

@@ -22,13 +22,12 @@ from posology.own_config import (
     OwnPpoConfig,
     OwnRewardConfig,
     OwnSftConfig,
-    OwnStageConfig,
     S,
     dump_own_config,
     load_own_config,
     own_settings,
 )
-from posology.runs import Run, Stage, open_run, runs_folder
+from posology.runs import Stage, open_run, runs_folder
 
 if TYPE_CHECKING:
     from posology.training.progress import Progress
@@ -97,6 +96,93 @@ def sft(
     from posology.recipes.own_sft import own_sft
 
     _train(own_sft, OwnSftConfig, "sft", values, name, runs, allow_download=allow_download)
+
+
+def dpo(
+    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    model: Model = "", pairs: Pairs = "",
+    from_factual: Annotated[str, typer.Option("--from-factual", help="Factual examples instead of pairs: hard negatives are made.")] = "",
+    validation: Validation = "", column: Column = None, labels: Labels = "factual", evidence: Evidence = "strip",
+    on_bad_row: OnBadRow = "stop", chat_template: ChatTemplate = False, lora: Lora = "lora", bits: Bits = 4, rank: Rank = 16,
+    alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None, batch: Batch = None,
+    micro_batch: MicroBatch = 0, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
+    beta: Annotated[float, typer.Option("--beta", min=0)] = 0.1,
+    variant: Annotated[str, typer.Option("--variant", help="sigmoid, conservative or ipo.")] = "sigmoid",
+    label_smoothing: Annotated[float, typer.Option("--label-smoothing", min=0, help="Of the conservative variant.")] = 0.0,
+    anchor: Annotated[float, typer.Option("--anchor", min=0, help="Weight of the chosen answer's own loss.")] = 0.2,
+    precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
+    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+) -> None:  # fmt: skip
+    """Optimise a fine-tuned model on preference pairs with DPO; with --model, your model on your pairs."""
+    if _taught(config, model, {"--pairs": pairs, "--from-factual": from_factual, "--validation": validation}):
+        stages.dpo(_given(config), set_, name, runs, parent)
+        return
+    if pairs and from_factual:
+        raise ConfigError("--pairs and --from-factual are both given", "pairs that are there, or pairs that are made")
+    values = {
+        **_shared(model, pairs or from_factual, validation, column, labels, evidence, on_bad_row, chat_template, epochs,
+                  batch, micro_batch, learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+        "lora": _lora(lora, bits, rank, alpha, dropout, targets), "from_factual": bool(from_factual), "beta": beta,
+        "variant": variant, "label_smoothing": label_smoothing, "anchor": anchor,
+    }  # fmt: skip
+    from posology.recipes.own_dpo import own_dpo
+
+    _train(own_dpo, OwnDpoConfig, "dpo", values, name, runs, allow_download=allow_download)
+
+
+def reward(
+    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    model: Model = "", pairs: Pairs = "", validation: Validation = "", column: Column = None,
+    on_bad_row: OnBadRow = "stop", chat_template: ChatTemplate = False, lora: Lora = "lora", rank: Rank = 16,
+    alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None, batch: Batch = None,
+    micro_batch: MicroBatch = 0, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
+    members: Annotated[int, typer.Option("--members", min=1, help="Models of the ensemble.")] = 1,
+    min_accuracy: Annotated[float, typer.Option("--min-accuracy", min=0, max=1, help="PPO's gate: lower end of the held-out interval.")] = 0.55,
+    precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
+    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+) -> None:  # fmt: skip
+    """Train Bradley-Terry reward models; with --model, on your pairs."""
+    if _taught(config, model, {"--pairs": pairs, "--validation": validation}):
+        stages.reward(_given(config), set_, name, runs, parent)
+        return
+    values = {
+        **_shared(model, pairs, validation, column, "factual", "strip", on_bad_row, chat_template, epochs, batch, micro_batch,
+                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+        "lora": _lora(lora, 4, rank, alpha, dropout, targets), "members": members, "min_accuracy": min_accuracy,
+    }  # fmt: skip
+    from posology.recipes.own_reward import own_reward
+
+    _train(own_reward, OwnRewardConfig, "reward", values, name, runs, allow_download=allow_download)
+
+
+def ppo(
+    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    reward: Annotated[str, typer.Option("--reward", help="The reward models: a run, a stage, or a path such as runs/x/reward.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Start even when the reward model fails its gate.")] = False,
+    model: Model = "", data: Data = "", column: Column = None, labels: Labels = "factual", on_bad_row: OnBadRow = "stop",
+    chat_template: ChatTemplate = False, lora: Lora = "lora", rank: Rank = 16, alpha: Alpha = 32, dropout: Dropout = 0.05,
+    targets: Targets = "", batch: Batch = None, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
+    rollouts: Annotated[int, typer.Option("--rollouts", min=1)] = 20,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of an answer.")] = 150,
+    kl_target: Annotated[float, typer.Option("--kl-target", min=0.001, max=5, help="Nats an answer.")] = 3.0,
+    precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
+    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+) -> None:  # fmt: skip
+    """Optimise a fine-tuned model against the reward models with PPO and KL control; with --model, on your prompts."""
+    if _taught(config, model, {"--data": data}):
+        stages.ppo(_given(config), set_, name, runs, parent, reward, force)
+        return
+    if not reward:
+        raise ConfigError("--model is given without --reward", "the run that `posology reward --model` made")
+    values = {
+        **_shared(model, data, "", column, labels, "strip", on_bad_row, chat_template, None, batch, 0, learning_rate,
+                  max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+        "lora": _lora(lora, 4, rank, alpha, dropout, targets), "reward": reward, "rollouts": rollouts,
+        "max_new_tokens": max_new_tokens, "kl_target": kl_target,
+    }  # fmt: skip
+    from posology.recipes.own_ppo import own_ppo
+
+    _train(own_ppo, OwnPpoConfig, "ppo", values, name, runs, allow_download=allow_download, force=force)
 
 
 # What the commands share ----------------------------------------------------------------------------------------------

@@ -77,14 +77,15 @@ class PpoObjective:
 
     `prompts` are token ids that end with the assistant mark; `monitor_prompts` are held out. `hook` is called after
     each sampled token in `hook_on` and may force the next ones (the calculator). `reference` is a frozen model, or
-    None for a policy with an adapter, which is then switched off.
+    None for a policy with an adapter, which is then switched off. Without a judge (`gold` None) reward and KL alone
+    are watched, and the last step is kept.
     """
 
     shown = ("score", "kl")  # on the terminal: the loss says nothing
 
     def __init__(
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
-        prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold, config: PpoConfig, *,
+        prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold | None, config: PpoConfig, *,
         seed: int, pad: int, end: int, hook: TokenHook | None, hook_on: frozenset[int], precision: Precision,
     ) -> None:  # fmt: skip
         horizon = config.kl_horizon or 4 * config.rows
@@ -202,10 +203,11 @@ class PpoObjective:
         reference_NV, _ = self._reference(rows)
         kl_B = scored.per_row(exact_kl(scored.logits_NV, reference_NV), len(rows.ids_BT))
         reward = float(self.ensemble.combine(self.ensemble.normalised(rows)).mean())
-        gold = sum(self.gold(i, ids) for i, ids in enumerate(answers.ids)) / max(len(answers.ids), 1)
+        figures: Metrics = {"reward": reward}
+        if self.gold is not None:
+            figures["gold"] = sum(self.gold(i, ids) for i, ids in enumerate(answers.ids)) / max(len(answers.ids), 1)
         return {
-            "reward": reward,
-            "gold": gold,
+            **figures,
             "kl": float(kl_B.mean()),
             "length": float(rows.scored_BT.sum(1).float().mean()),
             "end_rate": sum(answers.finished) / max(len(answers.finished), 1),
@@ -215,7 +217,8 @@ class PpoObjective:
 
     def observe(self, step: int, figures: Metrics) -> None:
         """Called by the loop with each evaluation, so that the monitor's memory is saved with the checkpoint."""
-        self.monitor.see(step, figures["reward"], figures["gold"])
+        if "gold" in figures:
+            self.monitor.see(step, figures["reward"], figures["gold"])
 
     def stop_reason(self) -> str | None:
         if self.config.stop_on_divergence and float(self.monitor.strikes) >= 2:
@@ -223,5 +226,5 @@ class PpoObjective:
         return None
 
     @property
-    def best_step(self) -> int:
-        return int(self.monitor.best[1])
+    def best_step(self) -> int | None:
+        return int(self.monitor.best[1]) if self.gold is not None else None
