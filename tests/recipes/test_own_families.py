@@ -105,7 +105,8 @@ def test_the_loss_is_the_model_s_own_packed_or_not(family: str, tmp_path: Path) 
     examples = [Encoded(ids, [False] * 4 + [True] * (len(ids) - 4)) for ids in rows]
     for packing in (True, False):
         objective = NextToken(
-            "sft", model.eval(), examples, [], tokens=3 * 80, row=80, seed=0, precision=pick_precision("fp32"), vocabulary=320, packing=packing
+            "sft", model.eval(), examples, [], tokens=3 * 80, row=80, seed=0, precision=pick_precision("fp32"),
+            vocabulary=320, packing=packing,
         )  # fmt: skip
         with torch.no_grad():
             ours = sum(float(objective.loss(batch)[0]) for batch in objective.batch(0))

@@ -16,7 +16,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 FILES = (
     "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json",
     "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
-    "*.model", "chat_template.*",
+    "*.model", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 ELSEWHERE = ("original/*", "*/*")  # other formats of the same weights lie in folders of their own
 

@@ -23,7 +23,7 @@ from posology.models.device import pick_device
 from posology.models.estimate import memory_estimate
 from posology.models.families import positions_of
 from posology.models.hub import is_hub_name
-from posology.models.source import ABOUT, Source, hub_source, open_source
+from posology.models.source import Source, hub_source, open_source
 from posology.own_config import FREE, OwnStageConfig
 from posology.recipes.examine import outside_tokenizer
 from posology.runs import MODEL_FILES, STAGES, Run, Stage, resolve_parent
@@ -50,20 +50,24 @@ E = TypeVar("E")
 def find_model(spec: str, run: Run, stages: Sequence[str], *, allow_download: bool = False) -> Source:
     """A folder with a model, a stage's path (runs/a/sft), a run's name or path, or a model of the hub.
 
-    Of a run, the first of `stages` that is finished. UserError that says what there could have been.
+    Of another run, the first of `stages` that is finished; of `run` itself, where it starts from: its sft. UserError
+    that says what there could have been.
     """
-    for folder in (Path(spec), run.path.parent / spec):
-        other = Run(folder)
-        there = [name for name in stages if other.stage(name).manifest().get("status") == "finished"]
-        if there and (other.path / "manifest.json").is_file():
-            return open_source(resolve_parent(there[0], other), allow_download=allow_download)
     path = Path(spec)
-    local = path.name in STAGES or path.name == "final" or any((path / name).exists() for name in MODEL_FILES)
-    if path.is_dir() and local:
+    if path.name in STAGES or path.name == "final" or any((path / name).exists() for name in MODEL_FILES):
         return open_source(resolve_parent(spec, run), allow_download=allow_download)
+    for folder in (path, run.path.parent / spec):
+        other = Run(folder)
+        if not (folder / "manifest.json").is_file():
+            continue
+        allowed = ("sft",) if folder.resolve() == run.path.resolve() else stages
+        there = [name for name in allowed if other.stage(name).manifest().get("status") == "finished"]
+        if there:
+            return open_source(resolve_parent(there[0], other), allow_download=allow_download)
+        raise UserError(f"run {folder} has no finished stage to start from", f"one of: {', '.join(allowed)}")
     if path.is_dir():
-        hint = f"a run needs a finished stage ({', '.join(stages)}), a model its config.json or adapter_config.json"
-        raise UserError(f"{spec} holds neither a model nor a finished run", hint)
+        hint = "a model's folder has config.json or adapter_config.json, a run's manifest.json"
+        raise UserError(f"{spec} holds neither a model nor a run", hint)
     if is_hub_name(spec):
         return hub_source(spec, allow_download=allow_download)
     raise UserError(f"no model {spec}", "give the folder of a model, a run, or a model's name on the hub")
@@ -262,9 +266,3 @@ def write_stats(run: Run, stage: Stage, **facts: Any) -> None:
     path = run.path / STATS
     before = read_json(path) if path.is_file() else {}
     atomic_write_json(path, {**before, stage.name: stats})
-
-
-def model_of(folder: Path) -> dict[str, Any]:
-    """posology.json of a finished stage; {} where there is none."""
-    about: dict[str, Any] = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {}
-    return about

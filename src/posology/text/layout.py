@@ -52,8 +52,12 @@ class PromptLayout:
     tokenizer: Any
     chat: bool
     end: int  # learnt behind each answer, and waited for
-    pad: int
     lead: str = ""  # white space that the template puts between prompt and answer
+
+    @property
+    def pad(self) -> int:
+        """What fills short rows: masked, so any token will do, and a tokenizer's own may be one too many for its model."""
+        return self.end
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -72,8 +76,7 @@ def prompt_layout(tokenizer: Any, *, chat: bool) -> PromptLayout:
     end = _end_of_turn(tokenizer) if chat else tokenizer.eos_token_id
     if end is None:
         raise UserError("the model's tokenizer has no end token", "name one as eos_token in tokenizer_config.json")
-    pad = tokenizer.pad_token_id
-    return PromptLayout(tokenizer, chat, int(end), int(end if pad is None else pad), _lead(tokenizer) if chat else "")
+    return PromptLayout(tokenizer, chat, int(end), _lead(tokenizer) if chat else "")
 
 
 def encode_asked(layout: PromptLayout, asked: Asked) -> list[int]:
