@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from posology.intake.options import ReadOptions
     from posology.intake.survey import Survey
 
-LONGEST_LIST = 20  # reasons or labels that are listed
-
 
 def check(
     file: Annotated[Path, typer.Argument(help="CSV, JSONL, Parquet, or a Hugging Face dataset folder on this disk.")],
@@ -106,7 +104,7 @@ def _about(found: Survey) -> list[str]:
     files = f" in {len(source.files)} files" if len(source.files) > 1 else ""
     split = f", split {source.split}" if source.split else ""
     lines = [
-        f"{source.path}: {source.format}{split}, {found.tally.rows:,} rows{files}, {size / 1e6:,.1f} MB",
+        f"{source.path}: {source.format}{split}, {found.tally.rows:,} rows{files}, {_size(size)}",
         f"taken for {opened.shape.words}",
         "columns read: " + ", ".join(f"{theirs} as {name}" if name != theirs else name for name, theirs in opened.read.items()),
     ]  # fmt: skip
@@ -114,6 +112,10 @@ def _about(found: Survey) -> list[str]:
     if count:
         lines.append(f"columns not read: {', '.join(names) or f'{count}, without names to show'}")
     return lines
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 100_000 else f"{count:,} bytes"
 
 
 def _tables(found: Survey, options: ReadOptions, unit: str) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -133,7 +135,7 @@ def _tables(found: Survey, options: ReadOptions, unit: str) -> list[tuple[str, l
     ]
     tables = [
         ("Rows", ["", "rows", ""], [[what, f"{count:,}", why] for what, count, why in fates if count or what == "used"]),
-        ("Bad rows", ["reason", "rows", "which"], bad[:LONGEST_LIST]),
+        ("Bad rows", ["reason", "rows", "which"], bad),
         ("Labels", ["label", "rows"], labels),
         (f"Lengths in {unit}, of used rows", ["", "median", "95th percentile", "longest", ""], lengths),
     ]  # fmt: skip
@@ -146,6 +148,8 @@ def _first(rows: list[int], count: int) -> str:
 
 def _remarks(found: Survey, options: ReadOptions) -> list[str]:
     """What else is worth knowing, in a line each."""
+    from posology.intake.tally import OTHER
+
     tally, prompt = found.tally, "note" if found.opened.read.get("clinical_note") else "prompt"
     remarks = []
     if "id" not in found.opened.read:
@@ -161,9 +165,13 @@ def _remarks(found: Survey, options: ReadOptions) -> list[str]:
         remarks.append(f"no {prompt} stands twice among the used rows")
     if tally.marked:
         done = "taken out of" if options.evidence == "strip" else "left in"
-        remarks.append(f"evidence marks: {done} the answers of {tally.marked:,} rows")
+        remarks.append(f"evidence marks are {done} the answers: {tally.marked:,} of the used rows")
     if absent := [label for label in options.labels if tally.labels() and not _has(tally.labels(), label)]:
         remarks.append(f"no row has the label {', '.join(absent)}")
+    if OTHER in tally.labels():
+        remarks.append(
+            f"labels that one row alone has, or that are no single word, may be text and are summed as {OTHER}"
+        )
     if options.rejects is not None:
         remarks.append(f"each bad row is listed in {options.rejects}")
     return remarks

@@ -14,6 +14,7 @@ from posology.errors import UserError
 from posology.intake.rows import NOT_UTF8, Row
 
 BATCH = 64  # rows held at a time: with notes of a megabyte still only 64 MB
+UNREADABLE = "it holds a value that cannot be read"
 _BUFFER = 1 << 20  # bytes of a column that are read ahead
 
 
@@ -26,7 +27,7 @@ def parquet_columns(path: Path) -> list[str]:
 def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     """The rows of these columns, in order."""
     with _open_parquet(path) as file:
-        yield from _rows(path, file.iter_batches(batch_size=BATCH, columns=list(columns), use_threads=False))
+        yield from _rows(file.iter_batches(batch_size=BATCH, columns=list(columns), use_threads=False))
 
 
 def arrow_columns(path: Path) -> list[str]:
@@ -38,7 +39,7 @@ def arrow_columns(path: Path) -> list[str]:
 def arrow_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     """The rows of these columns, in order."""
     with _open_arrow(path) as (_, batches):
-        yield from _rows(path, (batch.select(list(columns)) for batch in batches))
+        yield from _rows(batch.select(list(columns)) for batch in batches)
 
 
 @contextmanager
@@ -78,28 +79,25 @@ def _damaged(path: Path, error: Exception, kind: str) -> UserError:
     return UserError(f"{path} is damaged, or is no {kind} file", "copy it again, or write it again from its source")
 
 
-def _rows(path: Path, batches: Iterator[Any]) -> Iterator[Row]:
+def _rows(batches: Iterator[Any]) -> Iterator[Row]:
     number = 0
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
-            part = batch.slice(start, BATCH)
-            for values in _values(part):
+            for values, fault in _values(batch.slice(start, BATCH)):
                 number += 1
-                yield Row(number, 0, fault=NOT_UTF8) if values is None else Row(number, 0, values)
+                yield Row(number, 0, values, fault)
 
 
-def _values(batch: Any) -> list[dict[str, Any] | None]:
-    """The rows of a batch as plain Python; None for one whose text is not UTF-8, which pyarrow does not check."""
+def _values(batch: Any) -> list[tuple[dict[str, Any], str]]:
+    """The rows of a batch as plain Python, each with what is wrong with it: pyarrow does not check that text is UTF-8,
+    and holds dates that Python has not.
+    """
     try:
-        rows: list[dict[str, Any] | None] = batch.to_pylist()
+        return [(row, "") for row in batch.to_pylist()]
     except UnicodeDecodeError:
-        return [_value(batch.slice(n, 1)) for n in range(batch.num_rows)]
-    return rows
-
-
-def _value(batch: Any) -> dict[str, Any] | None:
-    try:
-        row: dict[str, Any] = batch.to_pylist()[0]
-    except UnicodeDecodeError:
-        return None
-    return row
+        fault = NOT_UTF8
+    except (ValueError, OverflowError):
+        fault = UNREADABLE
+    if batch.num_rows == 1:
+        return [({}, fault)]
+    return [found for n in range(batch.num_rows) for found in _values(batch.slice(n, 1))]

@@ -82,14 +82,14 @@ def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair]:
     ids, wanted = Seen(), {label.casefold() for label in options.labels}
     tally.wanted = options.labels
     with rejects_to(options.rejects) as reject:
-        for file, row in rows_of(opened):
+        for number, (file, row) in enumerate(rows_of(opened), start=1):
             tally.rows += 1
             try:
-                record = _record(opened, replace(row, number=tally.rows), wanted, ids, tally)
+                record = _record(opened, replace(row, number=number), wanted, ids, tally)
             except BadRow as bad:
                 if options.on_bad_row == "stop":
                     raise _stopped(file, row, bad) from None
-                tally.add_bad(tally.rows, bad.reason)
+                tally.add_bad(number, bad.reason)
                 reject(file, row, bad)
                 continue
             if record is not None:

@@ -24,7 +24,7 @@ class Seen:
         bucket = digest % _BUCKETS
         hashes = self._hashes.get(bucket)
         if hashes is None:
-            self._hashes[bucket], self._rows[bucket] = array("Q", [digest]), array("L", [row])
+            self._hashes[bucket], self._rows[bucket] = array("Q", [digest]), array("I", [row])
             return 0
         rows = self._rows[bucket]
         if digest in hashes:

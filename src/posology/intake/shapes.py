@@ -34,7 +34,7 @@ SHAPES = (
     Shape("examples", ("messages",), "conversations"),
 )
 ALIASES = {"edit": "strategy"}  # what a file may call a column without being told
-_NAME = re.compile(r"[^\W\d][\w .()/#%:+-]{0,39}")
+_NAME = re.compile(r"(?=.{1,40}$)[^\W\d][\w.()/#%:+-]*( [\w.()/#%:+-]+){0,2}")  # one to three words
 
 
 def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str = "") -> Shape:
@@ -74,7 +74,7 @@ def names_to_show(there: Sequence[str]) -> list[str]:
 def _hint(name: str, there: Sequence[str]) -> str:
     if shown := names_to_show(there):
         return meant(name, shown)
-    return "its first row does not look like names of columns: is the header missing?"
+    return "its columns are not listed here, since they may be text of a row: is the header missing?"
 
 
 def _no_shape(where: str, there: Sequence[str], options: ReadOptions, holds: str) -> UserError:
