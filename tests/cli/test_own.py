@@ -65,7 +65,9 @@ def test_from_a_csv_to_a_merged_model(posology: Command, tmp_path: Path) -> None
     code, out, err = posology("dpo", "--model", "notes", "--from-factual", "train.csv", "--validation", "val.csv",
                               "--run", "notes", *SHORT)  # fmt: skip
     assert code == 0, err
-    about = json.loads((tmp_path / "runs/notes/dpo/manifest.json").read_text())["pairs"]
+    manifest = json.loads((tmp_path / "runs/notes/dpo/manifest.json").read_text())
+    assert manifest["adapters"]["rank"] == 4 and "are trained further, as they were made: rank 4" in err
+    about = manifest["pairs"]
     assert sum(about["by_edit"].values()) > 0 and len(about["held_out_edits"]) == 2
     assert not set(about["held_out_edits"]) & {edit for edit, count in about["by_edit"].items() if count}
     code, out, err = posology("generate", "--model", "notes", "--note", "Takes warfarin.", "--greedy",
@@ -79,6 +81,26 @@ def test_from_a_csv_to_a_merged_model(posology: Command, tmp_path: Path) -> None
     }
     config = (tmp_path / "runs/notes/config.yaml").read_text()
     assert "kind: own" in config and "sft:" in config and "dpo:" in config
+
+
+def test_notes_come_from_standard_input_and_the_keyboard(
+    posology: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_family(tmp_path / "base", "gpt2")
+    asking = ["generate", "--model", "base", "--greedy", "--max-new-tokens", "4", "--device", "cpu"]
+    _, expected, _ = posology(*asking, "--note", "Takes warfarin.\nDaily.")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Takes warfarin.\nDaily.\n"))
+    code, out, _ = posology(*asking)
+    assert (code, out) == (0, expected)
+
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Keyboard("Takes warfarin.\nDaily.\n.\n.\nTakes warfarin.\nDaily.\n.\n"))
+    code, out, err = posology(*asking)
+    assert (code, out) == (0, expected * 2)
+    assert "error: there is no note" in err
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def reward(
     alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None, batch: Batch = None,
     micro_batch: MicroBatch = 0, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
     members: Annotated[int, typer.Option("--members", min=1, help="Models of the ensemble.")] = 1,
-    min_accuracy: Annotated[float, typer.Option("--min-accuracy", min=0, max=1, help="PPO's gate: lower end of the held-out interval.")] = 0.55,
+    min_accuracy: Annotated[float, typer.Option("--min-accuracy", min=0, max=1, help="PPO's gate: the interval's lower end.")] = 0.55,
     precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
     seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip

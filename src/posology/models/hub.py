@@ -5,7 +5,6 @@ Safetensors, configs and tokenizers alone; never code, never pickles. A model is
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -39,7 +38,6 @@ def find(name: str, revision: str = "", *, allow_download: bool = False) -> tupl
         if not allow_download:
             hint = "add --allow-download to fetch it from the Hugging Face hub, or give the folder of a model"
             raise UserError(f"no folder {name}, and no hub model of that name on this machine", hint) from None
-    os.environ["HF_HUB_OFFLINE"] = "0"
     try:
         return _snapshot(name, asked, offline=False)
     except Exception as error:  # the hub's client has dozens, of network, login and naming

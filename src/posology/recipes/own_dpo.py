@@ -41,6 +41,7 @@ from posology.recipes.own_materials import (
     require_room,
     require_same,
     require_vocabulary,
+    tell_adapters,
     tell_memory,
     write_stats,
 )
@@ -100,7 +101,8 @@ def own_dpo(
     kept = KeepBest(objective, f"loss/{next(iter(heldout), '')}", settings.batch)
     per_epoch = -(-len(train) // settings.batch)
     record(
-        stage, settings, inputs, model=source.described(), data=pairs.train.manifest(), pairs=pairs.about,
+        stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(), data=pairs.train.manifest(),
+        pairs=pairs.about,
         validation={name: rows.manifest() for name, rows in pairs.heldout.items()},
     )  # fmt: skip
     fit(

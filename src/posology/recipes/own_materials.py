@@ -235,6 +235,18 @@ def about_of(settings: OwnStageConfig, stage: Stage, layout: PromptLayout) -> di
     }
 
 
+def tell_adapters(source: Source, settings: OwnStageConfig, progress: Progress) -> dict[str, Any] | None:
+    """Say where adapters that are there are trained further, so that their own shape holds; it goes into the manifest."""
+    if source.adapter is None or settings.lora.adapters is None:
+        return None
+    made = read_json(source.adapter / "adapter_config.json")
+    shape = {"rank": made["r"], "alpha": made["lora_alpha"], "dropout": made["lora_dropout"],
+             "targets": sorted(made["target_modules"])}  # fmt: skip
+    told = ", ".join(f"{name} {value}" for name, value in shape.items() if name != "targets")
+    progress.say(f"the adapters of {settings.model} are trained further, as they were made: {told}")
+    return shape
+
+
 def tell_memory(source: Source, settings: OwnStageConfig, sequences: int, copies: int, progress: Progress) -> None:
     """Print what the work will take before anything is loaded."""
     device = pick_device(settings.device)

@@ -29,6 +29,7 @@ from posology.recipes.own_materials import (
     require_room,
     require_same,
     require_vocabulary,
+    tell_adapters,
     tell_memory,
     write_stats,
 )
@@ -83,7 +84,7 @@ def own_sft(
     kept = KeepBest(objective, "loss", settings.batch)
     steps = sum(objective.steps(epoch) for epoch in range(settings.epochs))
     record(
-        stage, settings, inputs, model=source.described(), data=train.manifest(),
+        stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(), data=train.manifest(),
         validation=heldout.manifest() if heldout else None,
     )  # fmt: skip
     fit(
