@@ -1,7 +1,8 @@
 """Sampling answers, many rows at once. Legend: B rows of a chunk, A rows still going, V vocabulary.
 
-Pure sampling: logits divided by the temperature, the whole vocabulary; `walk` can keep the likeliest tokens alone. Row i draws from its
-own stream, seeded by (seed, i): what it samples does not depend on the rows beside it or on how many go at once.
+Pure sampling: logits divided by the temperature, the whole vocabulary; `walk` can keep to the likeliest tokens. Row i
+draws from its own stream, seeded by (seed, i): what it samples does not depend on the rows beside it or on how many go
+at once.
 """
 
 from __future__ import annotations
