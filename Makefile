@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: run setup test peers lint clean
+.PHONY: run setup test test-all peers lint clean
 
 run: setup
 	$(BIN)/posology run --config configs/laptop.yaml
@@ -34,6 +34,10 @@ lint: $(VENV)/.ready-dev
 # With the whole pipeline: one smoke run, and one that is killed fifteen times and resumed.
 test: lint
 	$(BIN)/pytest
+
+# And every family of models that users bring; `make test` tries three of them.
+test-all: lint
+	$(BIN)/pytest -m ''
 
 # Agreement with outside code, in an environment of its own: TRL pins what the project does not.
 peers: $(PEERS)/.ready

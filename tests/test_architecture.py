@@ -13,7 +13,7 @@ import posology
 
 SOURCE = Path(posology.__file__).parent
 LAYERS = (
-    ("errors", "config", "files", "seeds", "runs"),
+    ("errors", "config", "own_config", "files", "seeds", "runs"),
     ("knowledge", "intake", "text", "models"),
     ("curriculum", "training", "rollout"),
     ("objectives", "evaluation", "annotation"),
@@ -21,7 +21,14 @@ LAYERS = (
     ("cli",),
 )
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
-GROUND = ("errors", "files", "seeds", "config", "runs")  # inside layer 0, a later module may import an earlier one
+GROUND = (
+    "errors",
+    "files",
+    "seeds",
+    "config",
+    "own_config",
+    "runs",
+)  # inside layer 0, a later module may import an earlier one
 WITH_TORCH = {"models", "training", "rollout", "objectives", "recipes"}
 TORCH = {"torch", "safetensors.torch", "peft", "accelerate", "bitsandbytes"}
 MODULES = sorted(SOURCE.rglob("*.py"))

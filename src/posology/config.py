@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
@@ -92,7 +93,9 @@ class FitConfig(Section):
     evaluate_every: int = Field(100, ge=1)
     checkpoint_every: int = Field(200, ge=1, description="rounded up to a multiple of the objective's stride")
     keep_checkpoints: int = Field(2, ge=1)
-    budget_s: float = Field(gt=0, description="seconds this stage is meant to take on 2 cores; told when exceeded")
+    budget_s: float | None = Field(
+        gt=0, description="seconds this stage is meant to take on 2 cores; told when exceeded"
+    )
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     optimiser: OptimiserConfig = OptimiserConfig()
 
@@ -373,6 +376,8 @@ def _range(annotation: Any, rules: list[Any]) -> str:
         rules = [rule for item in extra for rule in getattr(item, "metadata", [item])]
     if get_origin(annotation) is Literal:
         return _list(get_args(annotation))
+    if get_origin(annotation) is UnionType:  # of a value and None
+        annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
     if get_origin(annotation) is tuple:
         first, *rest = get_args(annotation)
         count = "a list" if rest == [Ellipsis] else f"a list of {1 + len(rest)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, kb, stages
+from posology.cli import ask, cases, data, evaluate, generate, kb, own, stages
 
 app = typer.Typer(
     name="posology",
@@ -31,8 +31,11 @@ def root(
 
 
 app.command("run")(stages.run)
-for name in ("pretrain", "sft", "reward", "ppo", "dpo"):
-    app.command(name)(getattr(stages, name))
+app.command("pretrain")(stages.pretrain)
+for name in ("sft", "reward", "ppo", "dpo"):
+    app.command(name)(getattr(own, name))
+app.command("generate")(generate.generate)
+app.command("merge")(generate.merge)
 app.command("doctor")(evaluate.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(evaluate.report)

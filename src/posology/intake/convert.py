@@ -84,6 +84,25 @@ def to_pair(shape: Shape, row: Row, options: ReadOptions) -> Pair:
     )  # fmt: skip
 
 
+def to_prompt(shape: Shape, row: Row, options: ReadOptions) -> Example:
+    """What is asked, with an empty answer: a note, a prompt, or a conversation (without its last answer, if it has one)."""
+    name = options.column(shape.columns[0])
+    if shape.columns == ("messages",):
+        turns = _turns(_value(row, name), name, options)
+        history, prompt = _asked(turns[:-1] if turns[-1].role == "assistant" else turns, name)
+    else:
+        history, prompt = _prompt(row, name, options)
+    number = str(row.number)
+    return Example(
+        row.number,
+        id_of(row, options) or number,
+        prompt,
+        "",
+        is_note=shape.columns[0] == "clinical_note",
+        history=history,
+    )
+
+
 # Values ---------------------------------------------------------------------------------------------------------------
 
 

@@ -67,7 +67,7 @@ def open_data(path: Path, options: ReadOptions = DEFAULT, holds: str = "") -> Op
     source = find_source(path, options.split)
     if options.rejects is not None and options.rejects.absolute() in {file.absolute() for file in source.files}:
         raise ConfigError(f"the rejects would overwrite {options.rejects}, which is read", "name another file")
-    columns = _columns(source, source.files[0])
+    columns = columns_of(source, source.files[0])
     shape = shape_of(str(source.files[0]), columns, options, holds)
     read = {name: options.column(name) for name in (*shape.columns, *shape.optional)}
     if "edit" in read and read["edit"] not in columns:
@@ -82,7 +82,7 @@ def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair]:
     ids, wanted = Seen(), {label.casefold() for label in options.labels}
     tally.wanted = options.labels
     with rejects_to(options.rejects) as reject:
-        for number, (file, row) in enumerate(_rows(opened), start=1):
+        for number, (file, row) in enumerate(rows_of(opened), start=1):
             tally.rows += 1
             try:
                 record = _record(opened, replace(row, number=number), wanted, ids, tally)
@@ -122,11 +122,11 @@ def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally)
     return record
 
 
-def _rows(opened: Opened) -> Iterator[tuple[Path, Row]]:
+def rows_of(opened: Opened) -> Iterator[tuple[Path, Row]]:
     """The rows of all files in order, each with its file."""
     read, options = opened.read, opened.options
     for file in opened.source.files:
-        there = _columns(opened.source, file)
+        there = columns_of(opened.source, file)
         if lacking := [theirs for theirs in read.values() if theirs not in there]:
             raise UserError(f"{file} has no column {lacking[0]!r}, which {opened.source.files[0].name} has")
         if opened.source.format == "CSV":
@@ -143,7 +143,7 @@ def _rows(opened: Opened) -> Iterator[tuple[Path, Row]]:
             raise UserError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _columns(source: Source, file: Path) -> list[str]:
+def columns_of(source: Source, file: Path) -> list[str]:
     if source.format == "CSV":
         return csv_header(file)[0]
     return {"JSONL": jsonl_columns, "Parquet": parquet_columns, "Arrow": arrow_columns}[source.format](file)

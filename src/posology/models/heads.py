@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModel
 
 from posology.config import LoraConfig, UserError
 from posology.models.loading import FINGERPRINT, checked_folder, load_weights, require_tokenizer
-from posology.models.lora import apply_lora, is_lora, merge, save_adapter
+from posology.models.lora import apply_lora, is_lora, load_adapter, merge, save_adapter
 from posology.models.nll import linear_nll
 from posology.models.packed import hidden_at, hidden_states, mask_layout, trunk_of
 from posology.models.quiet import quiet
@@ -111,19 +111,20 @@ def from_language_model(
     return ScalarModel(trunk if lora is None else apply_lora(trunk, lora, seed), likelihood=likelihood)
 
 
-def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None = None) -> None:
+def save_scalar_model(model: ScalarModel, folder: Path, *, tokenizer: str | None = None, merged: bool = True) -> None:
     """Write `trunk/` (a plain Hugging Face model, adapters merged; the adapters alone too, in `adapter/`),
-    head.safetensors and scalar.json."""
+    head.safetensors and scalar.json. Not `merged`: without `trunk/`, for a model with adapters whose base is kept."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     trunk = model.trunk
     if is_lora(trunk):
         save_adapter(trunk, folder / "adapter")
-        trunk = merge(copy.deepcopy(trunk))
-    if tokenizer is not None:
-        setattr(trunk.config, FINGERPRINT, tokenizer)
-    with quiet():
-        trunk.save_pretrained(str(folder / "trunk"), safe_serialization=True)
+    if merged:
+        trunk = merge(copy.deepcopy(trunk)) if is_lora(trunk) else trunk
+        if tokenizer is not None:
+            setattr(trunk.config, FINGERPRINT, tokenizer)
+        with quiet():
+            trunk.save_pretrained(str(folder / "trunk"), safe_serialization=True)
     head = {name: value.detach().float().contiguous() for name, value in model.head.state_dict().items()}
     save_file(head, str(folder / "head.safetensors"))
     about = {
@@ -156,3 +157,14 @@ def load_scalar_model(
     except RuntimeError as error:
         raise UserError(f"{folder}: head and trunk do not fit: {' '.join(str(error).split())[:300]}") from None
     return model.eval().to(device)
+
+
+def load_scalar_adapter(path: Path | str, base: ScalarModel) -> ScalarModel:
+    """`base`, as it was before training, with the adapters and the head saved in a folder without a trunk."""
+    folder = Path(path)
+    base.trunk = load_adapter(base.trunk, folder / "adapter")
+    try:
+        base.head.load_state_dict(load_file(str(folder / "head.safetensors")))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise UserError(f"cannot read the reward model in {folder}: {' '.join(str(error).split())[:300]}") from None
+    return base.eval().to(next(base.trunk.parameters()).device)

@@ -33,7 +33,7 @@ def load_language_model(
     is no folder, damaged or missing files, pickled weights, and models that need code of their own.
     """
     folder = checked_folder(path)
-    config = _config(folder)
+    config = read_config(folder)
     require_tokenizer(config, tokenizer, folder)
     model = load_weights(AutoModelForCausalLM, folder, config, dtype).to(device)
     return apply_lora(model, lora, seed) if lora is not None else model
@@ -90,7 +90,7 @@ def load_weights(auto_class: Any, folder: Path, config: Any, dtype: torch.dtype)
                 str(folder),
                 config=config,
                 dtype=dtype,
-                attn_implementation="sdpa",
+                attn_implementation=attention_of(config),
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -107,7 +107,19 @@ def load_weights(auto_class: Any, folder: Path, config: Any, dtype: torch.dtype)
     return model
 
 
-def _config(folder: Path) -> Any:
+def attention_of(config: Any) -> str:
+    """torch's own attention, but for families that bend the scores on their way (Gemma 2), which it cannot do."""
+    return "eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) else "sdpa"
+
+
+def stored_type(config: Any) -> torch.dtype:
+    """What the weights are kept in, by the config; fp32 where it does not say."""
+    dtype = getattr(torch, str(config.dtype or "float32").removeprefix("torch."), torch.float32)
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
+def read_config(folder: Path) -> Any:
+    """The config in a model's folder; UserError where it is damaged, or names a model that needs its own code."""
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

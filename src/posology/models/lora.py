@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import peft
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from posology.config import ConfigError, LoraConfig, UserError
+from posology.config import LoraConfig, UserError
+from posology.models.families import is_transposed, resolve_targets
 from posology.models.quiet import quiet
+
+REFERENCE = "reference"  # the name of a frozen second set of adapters
 
 
 def apply_lora(model: Any, config: LoraConfig, seed: int = 0) -> Any:
@@ -23,13 +29,14 @@ def apply_lora(model: Any, config: LoraConfig, seed: int = 0) -> Any:
         return model
     if config.kind == "qlora":
         require_qlora()
-    _require_targets(model, config.targets)
+    targets = resolve_targets(model, config.targets)
     task = peft.TaskType.CAUSAL_LM if model.get_output_embeddings() is not None else peft.TaskType.FEATURE_EXTRACTION
     settings = peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # any number will do
         lora_dropout=config.dropout,
-        target_modules=list(config.targets),
+        target_modules=list(targets),
+        fan_in_fan_out=is_transposed(model, targets),
         bias="none",
         task_type=task,
     )
@@ -56,15 +63,46 @@ def save_adapter(model: Any, folder: Path) -> None:
     if not is_lora(model):
         raise TypeError("save_adapter wants a model made by apply_lora")
     with quiet():
-        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        model.save_pretrained(
+            str(folder), safe_serialization=True, save_embedding_layers=False, selected_adapters=["default"]
+        )
 
 
 def load_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:
-    """`model` with the adapters saved in `folder`."""
+    """`model` with the adapters saved in `folder`. UserError where they are missing, damaged, or of another model."""
     if not (Path(folder) / "adapter_model.safetensors").is_file():
         raise UserError(f"no adapters in {folder}", "adapters are adapter_config.json and adapter_model.safetensors")
+    try:
+        with quiet():
+            return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"cannot read the adapters in {folder}: {why}", "damaged, or made for another model") from None
+
+
+def add_reference(model: Any, folder: Path) -> Any:
+    """`model`, whose adapters are trained further, with those in `folder` as a frozen second set: its reference."""
     with quiet():
-        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        model.load_adapter(str(folder), REFERENCE, is_trainable=False)
+    model.set_adapter("default")
+    return model
+
+
+@contextmanager
+def reference_policy(model: Any) -> Iterator[None]:
+    """Inside, `model` is its own reference: with its second set of adapters where it has one, otherwise with none.
+
+    For passes without gradient, between others: which weights require gradients is afterwards as it was.
+    """
+    if REFERENCE not in model.peft_config:
+        with model.disable_adapter():
+            yield
+        return
+    model.set_adapter(REFERENCE, inference_mode=True)
+    try:
+        yield
+    finally:
+        model.set_adapter("default")
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -74,13 +112,9 @@ def trainable_parameters(model: nn.Module) -> int:
 def require_qlora() -> None:
     """UserError unless bitsandbytes and a GPU are there."""
     if find_spec("bitsandbytes") is None:
-        raise UserError("lora.kind = qlora needs bitsandbytes, which is not installed", "use lora.kind=lora")
+        raise UserError(
+            "lora.kind = qlora needs bitsandbytes, which is not installed",
+            "pip install 'posology[quantisation]', or use lora.kind=lora (--lora lora)",
+        )
     if not torch.cuda.is_available():
         raise UserError("lora.kind = qlora needs a CUDA device, and none is there", "use lora.kind=lora")
-
-
-def _require_targets(model: nn.Module, targets: tuple[str, ...]) -> None:
-    names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    if missing := [target for target in targets if target not in names]:
-        known = ", ".join(sorted(names - {"lm_head"}))
-        raise ConfigError(f"lora.targets: no layer is called {missing[0]!r}", f"this model has {known}")

@@ -8,6 +8,12 @@ import os
 import sys
 from typing import Any
 
+import torch
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from posology.models.quiet import quiet
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 KEPT = 2**29  # bytes of free memory at the end of the heap that are kept
 KERNELS = 64  # products of different shapes whose compiled code oneDNN keeps; its own default is 1,024
@@ -36,9 +42,35 @@ def keep_freed_memory() -> bool:
 def release_memory() -> None:
     """Give what is free back to the system: between stages, so that a process is as large as its largest stage."""
     gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Keep one tensor a layer for the backward pass and compute the rest again (Chen et al. 2016): less memory, a third
+    more time. Families whose layers cannot are left as they are."""
+    if getattr(model, "supports_gradient_checkpointing", False):
+        with quiet():
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def dropout_off(model: nn.Module) -> None:
+    """`model.eval()`, but layers that recompute their activations go on doing so (they do in training mode alone)."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing:
+            module.training = True  # of the layer itself: what drops is inside
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a step failed for want of memory: CUDA has an exception of its own, other devices have words for it."""
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
 
 
 def _glibc() -> Any:

@@ -71,8 +71,9 @@ class _LinearNll(torch.autograd.Function):
         return nll_N, hit_N
 
     @staticmethod
-    def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden_ND, weight_VD, targets_N, p_NV = ctx.saved_tensors
         p_NV[torch.arange(len(targets_N)), targets_N] -= 1
         p_NV.mul_(grad_N.to(p_NV.dtype)[:, None])
-        return p_NV @ weight_VD, p_NV.t() @ hidden_ND, None
+        frozen = not ctx.needs_input_grad[1]  # under LoRA
+        return p_NV @ weight_VD, None if frozen else p_NV.t() @ hidden_ND, None

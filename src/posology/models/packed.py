@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from posology.models.families import attention_masks
 from posology.models.layout import layout_of
 from posology.models.stream import can_stream, stream_hidden
 
@@ -41,9 +43,8 @@ def hidden_states(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT:
         flat = hidden_ND.new_zeros(ids_BT.numel(), hidden_ND.shape[1])
         flat = flat.index_copy(0, places, hidden_ND if tokens_N is None else hidden_ND[tokens_N])
         return flat.view(*ids_BT.shape, -1)
-    output = trunk(
-        input_ids=ids_BT, position_ids=positions_BT, attention_mask=segment_mask(segments_BT), use_cache=False
-    )
+    masks = attention_masks(trunk, segment_mask(segments_BT), positions_BT)
+    output = trunk(input_ids=ids_BT, position_ids=positions_BT, attention_mask=masks, use_cache=False)
     hidden: Tensor = output.last_hidden_state
     return hidden
 
@@ -64,7 +65,11 @@ def hidden_at(model: Any, ids_BT: Tensor, positions_BT: Tensor, segments_BT: Ten
 
 def head_logits(model: Any, hidden: Tensor) -> Tensor:
     """(..., V): the output head on hidden states of any leading shape, with the family's scaling if it has one."""
-    logits: Tensor = model.get_output_embeddings()(hidden)
+    head = model.get_output_embeddings()
+    if hidden.dtype == torch.float32 and head.weight.dtype in (torch.bfloat16, torch.float16):
+        logits = F.linear(hidden, head.weight.float(), None if head.bias is None else head.bias.float())
+    else:
+        logits = head(hidden)
     times, divisor, cap = (getattr(model.config, name, None) for name in SCALINGS)  # Cohere, Granite, Gemma
     if times:
         logits = logits * times

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from posology.models.memory import dropout_off
 from posology.objectives.losses import dpo_conservative, dpo_sigmoid, ipo
 from posology.objectives.pairs import Order, Pair, both, pair_batch
 from posology.objectives.policy import Precision, frozen, score_tokens
@@ -40,13 +41,14 @@ class DpoObjective:
         self, name: str, model: nn.Module, reference: nn.Module | None, train: Sequence[Pair],
         heldout: Mapping[str, Sequence[Pair]], *, pairs: int, beta: float,
         variant: Literal["sigmoid", "conservative", "ipo"], label_smoothing: float, anchor: float, seed: int, pad: int,
-        precision: Precision, micro_batches: int = 1,
+        precision: Precision, micro_batches: int = 1, evaluation_rows: int = 64,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
         self.model, self.reference, self.train, self.heldout = model, reference, train, heldout
         self.beta, self.variant, self.label_smoothing, self.anchor = beta, variant, label_smoothing, anchor
         self.pad, self.precision, self.micro_batches = pad, precision, micro_batches
+        self.evaluation_rows = evaluation_rows
         self.order = Order(seed, name, len(train), pairs)
         self.expected_start = None if variant == "ipo" else (math.log(2) - 1e-4, math.log(2) + 1e-4, "ln 2")
         self.start_metric = "preference"
@@ -63,7 +65,7 @@ class DpoObjective:
         return self._loss(batch, "train")
 
     def _loss(self, batch: PairBatch, split: str) -> tuple[Tensor, Metrics]:
-        self.model.eval()
+        dropout_off(self.model)
         logp_2B, tokens_2B = self._log_probs(self.model, batch)
         shift_2B = logp_2B - self._reference_log_probs(batch, split).to(logp_2B.device)
         chosen_B, rejected_B = shift_2B.chunk(2)
@@ -97,8 +99,9 @@ class DpoObjective:
             if not pairs:
                 continue
             sums = dict.fromkeys(METRICS, 0.0)
-            for start in range(0, len(pairs), 64):
-                batch = pair_batch(pairs, list(range(start, min(start + 64, len(pairs)))), self.pad)
+            for start in range(0, len(pairs), self.evaluation_rows):
+                stop = min(start + self.evaluation_rows, len(pairs))
+                batch = pair_batch(pairs, list(range(start, stop)), self.pad)
                 for key, value in self._loss(batch, name)[1].items():
                     sums[key] += value * batch.weight
             figures |= {f"{key}/{name}": value / len(pairs) for key, value in sums.items()}

@@ -66,14 +66,16 @@ class NextToken:
 
     def batch(self, step: int) -> Sequence[TokenBatch]:
         epoch, start = 0, step
-        while start >= self._steps(epoch):
-            start -= self._steps(epoch)
+        while start >= self.steps(epoch):
+            start -= self.steps(epoch)
             epoch += 1
-        whole = self._batches(epoch)[start]
+        return self._split(self._batches(epoch)[start])
+
+    def _split(self, whole: TokenBatch) -> list[TokenBatch]:
         size = -(-whole.ids_BT.shape[0] // self.micro_batches)
         return [_slice(whole, i, i + size) for i in range(0, whole.ids_BT.shape[0], size)]
 
-    def _steps(self, epoch: int) -> int:
+    def steps(self, epoch: int) -> int:
         """How many steps an epoch has: first-fit packing makes it depend a little on the order."""
         if epoch not in self._lengths:
             self._lengths[epoch] = len(self._batches(epoch))
@@ -101,7 +103,7 @@ class NextToken:
             return {}
         self.model.eval()
         loss = hits = tokens = 0.0
-        for batch in self._heldout:
+        for batch in (part for whole in self._heldout for part in self._split(whole)):
             total, metrics = self.loss(batch)
             loss, hits, tokens = loss + float(total), hits + metrics["accuracy"] * batch.weight, tokens + batch.weight
         self.model.train()

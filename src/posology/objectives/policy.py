@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from posology.models.device import device_of
+from posology.models.lora import reference_policy
 from posology.models.packed import head_logits, hidden_at
 from posology.training.batches import SequenceBatch
 
@@ -42,11 +43,11 @@ class Scored:
 
 @contextmanager
 def frozen(model: Any, reference: nn.Module | None) -> Iterator[nn.Module]:
-    """The reference policy: another model, or `model` with its adapter switched off for the time being."""
+    """The reference policy: another model, or `model` with its adapters off or put back for the time being."""
     if reference is not None:
         yield reference
     else:
-        with model.disable_adapter():
+        with reference_policy(model):
             yield model
 
 

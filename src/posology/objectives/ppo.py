@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from posology.config import PpoConfig
 from posology.models.device import device_of
 from posology.models.heads import ScalarModel
+from posology.models.memory import dropout_off
 from posology.objectives import experience
 from posology.objectives.experience import Experience, answers_batch, distinct, gather, repeated, token_values
 from posology.objectives.kl import KlController, exact_kl, k3
@@ -76,14 +77,15 @@ class PpoObjective:
 
     `prompts` are token ids that end with the assistant mark; `monitor_prompts` are held out. `hook` is called after
     each sampled token in `hook_on` and may force the next ones (the calculator). `reference` is a frozen model, or
-    None for a policy with an adapter, which is then switched off.
+    None for a policy with an adapter, which is then switched off. Without a judge (`gold` None) reward and KL alone
+    are watched, and the last step is kept.
     """
 
     shown = ("score", "kl")  # on the terminal: the loss says nothing
 
     def __init__(
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
-        prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold, config: PpoConfig, *,
+        prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold | None, config: PpoConfig, *,
         seed: int, pad: int, end: int, hook: TokenHook | None, hook_on: frozenset[int], precision: Precision,
     ) -> None:  # fmt: skip
         horizon = config.kl_horizon or 4 * config.rows
@@ -138,8 +140,8 @@ class PpoObjective:
 
     def _dropout_off(self) -> None:
         """Old and new log-probs, old and new values must be of one function."""
-        self.policy.eval()
-        self.critic.eval()
+        dropout_off(self.policy)
+        dropout_off(self.critic)
 
     def _sample(self, prompts: Sequence[list[int]], seed: int) -> Rollout:
         return sample(
@@ -201,10 +203,11 @@ class PpoObjective:
         reference_NV, _ = self._reference(rows)
         kl_B = scored.per_row(exact_kl(scored.logits_NV, reference_NV), len(rows.ids_BT))
         reward = float(self.ensemble.combine(self.ensemble.normalised(rows)).mean())
-        gold = sum(self.gold(i, ids) for i, ids in enumerate(answers.ids)) / max(len(answers.ids), 1)
+        figures: Metrics = {"reward": reward}
+        if self.gold is not None:
+            figures["gold"] = sum(self.gold(i, ids) for i, ids in enumerate(answers.ids)) / max(len(answers.ids), 1)
         return {
-            "reward": reward,
-            "gold": gold,
+            **figures,
             "kl": float(kl_B.mean()),
             "length": float(rows.scored_BT.sum(1).float().mean()),
             "end_rate": sum(answers.finished) / max(len(answers.finished), 1),
@@ -214,7 +217,8 @@ class PpoObjective:
 
     def observe(self, step: int, figures: Metrics) -> None:
         """Called by the loop with each evaluation, so that the monitor's memory is saved with the checkpoint."""
-        self.monitor.see(step, figures["reward"], figures["gold"])
+        if "gold" in figures:
+            self.monitor.see(step, figures["reward"], figures["gold"])
 
     def stop_reason(self) -> str | None:
         if self.config.stop_on_divergence and float(self.monitor.strikes) >= 2:
@@ -222,5 +226,5 @@ class PpoObjective:
         return None
 
     @property
-    def best_step(self) -> int:
-        return int(self.monitor.best[1])
+    def best_step(self) -> int | None:
+        return int(self.monitor.best[1]) if self.gold is not None else None

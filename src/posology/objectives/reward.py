@@ -34,12 +34,12 @@ class RewardObjective:
     def __init__(
         self, name: str, model: ScalarModel, train: Sequence[Pair], heldout: Mapping[str, Sequence[Pair]], *,
         pairs: int, seed: int, pad: int, precision: Precision, centering_weight: float = 0.0, bootstrap: bool = False,
-        micro_batches: int = 1,
+        micro_batches: int = 1, evaluation_rows: int = 128,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
         self.model, self.pad, self.precision, self.centering_weight = model, pad, precision, centering_weight
-        self.micro_batches = micro_batches
+        self.micro_batches, self.evaluation_rows = micro_batches, evaluation_rows
         self.heldout = heldout
         self.train = list(train)
         if bootstrap:
@@ -90,11 +90,11 @@ class RewardObjective:
         return figures
 
     @torch.no_grad()
-    def margins(self, pairs: Sequence[Pair], rows: int = 128) -> Tensor:
+    def margins(self, pairs: Sequence[Pair]) -> Tensor:
         """r_chosen - r_rejected for each pair."""
         parts = []
-        for start in range(0, len(pairs), rows):
-            index = range(start, min(start + rows, len(pairs)))
+        for start in range(0, len(pairs), self.evaluation_rows):
+            index = range(start, min(start + self.evaluation_rows, len(pairs)))
             chosen_B, rejected_B = self.scores(pair_batch(pairs, list(index), self.pad))
             parts.append(chosen_B - rejected_B)
         return torch.cat(parts) if parts else torch.zeros(0)

@@ -174,7 +174,7 @@ def _with_calculator(model: Any, tokenizer: Tokenizer, config: RunConfig) -> Ans
 
 def _with_generate(model: Any, tokenizer: Any, questions: Sequence[str]) -> Answering:
     """Through transformers' `generate`, after a look at every question: it must fit before the first is answered."""
-    ends = _end_tokens(model, tokenizer)
+    ends = end_tokens(model, tokenizer)
     chat = tokenizer.chat_template is not None
     _require_fit(model, tokenizer, [_prompt(tokenizer, question) for question in questions])
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -243,7 +243,7 @@ def _prompt(tokenizer: Any, question: str) -> str:
     return prompt
 
 
-def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """The tokens that end an answer: the tokenizer's, and those that the model's folder names (Llama 3 has two)."""
     named = getattr(model.generation_config, "eos_token_id", None)
     every = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]

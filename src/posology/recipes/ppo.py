@@ -70,18 +70,18 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     return stage
 
 
-def gate_figures(judge: Parent) -> dict[str, float]:
-    """The reward model's held-out accuracy on facts unseen in pairs: k, n, value, low, high."""
-    figures: dict[str, float] = read_json(judge.path / "heldout.json")["heldout_facts"]
+def gate_figures(judge: Parent, split: str = "heldout_facts") -> dict[str, float]:
+    """The reward model's held-out accuracy, by default on facts unseen in pairs: k, n, value, low, high."""
+    figures: dict[str, float] = read_json(judge.path / "heldout.json")[split]
     return figures
 
 
-def check_gate(judge: Parent, threshold: float, *, force: bool) -> bool:
+def check_gate(judge: Parent, threshold: float, *, force: bool, split: str = "heldout_facts") -> bool:
     """Refuse (exit 3) a reward model whose held-out accuracy interval reaches below `threshold`.
 
     Returns True where the gate failed and `force` let PPO start all the same.
     """
-    figures = gate_figures(judge)
+    figures = gate_figures(judge, split)
     if figures["low"] >= threshold:
         return False
     if force:

@@ -1,7 +1,8 @@
 """Sampling answers, many rows at once. Legend: B rows of a chunk, A rows still going, V vocabulary.
 
-Pure sampling: logits divided by the temperature, the whole vocabulary (top_p = 1, top_k = 0). Row i draws from its
-own stream, seeded by (seed, i): what it samples does not depend on the rows beside it or on how many go at once.
+Pure sampling: logits divided by the temperature, the whole vocabulary; `walk` can keep to the likeliest tokens. Row i
+draws from its own stream, seeded by (seed, i): what it samples does not depend on the rows beside it or on how many go
+at once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from posology.config import UserError
 from posology.rollout.decoder import make_decoder
+from posology.rollout.nucleus import keep_likely
 from posology.seeds import seed_of
 
 TokenHook = Callable[[int, list[int]], list[int] | None]
@@ -101,15 +103,21 @@ def walk(
     prompts: dict[int, list[int]],
     *,
     pad: int,
-    end: int,
+    end: int | frozenset[int],
     max_new_tokens: int,
     temperature: float,
     seed: int,
+    top_k: int = 0,
+    top_p: float = 1.0,
     hook: TokenHook | None = None,
     hook_on: frozenset[int] = frozenset(),
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Step]:
-    """Answer the prompts {row: ids} together, a token of each at a time, until every row has ended."""
+    """Answer the prompts {row: ids} together, a token of each at a time, until every row has ended.
+
+    A row ends with `end`, or with any of its tokens. Sampling keeps to the `top_k` likeliest and the `top_p` nucleus.
+    """
+    ends = torch.tensor(sorted(end)) if isinstance(end, frozenset) else torch.tensor([end])
     _check(model, prompts, max_new_tokens)
     training = bool(model.training)
     model.eval()
@@ -123,6 +131,8 @@ def walk(
         answers: dict[int, list[int]] = {row: [] for row in prompts}
         forced: dict[int, list[int]] = {}
         for column in range(max_new_tokens):
+            if temperature and (top_k or top_p < 1):
+                logits_BV = keep_likely(logits_BV.float() / temperature, top_k, top_p) * temperature
             ids_B, logp_B = choose(logits_BV, uniform_BT[:, column], temperature)
             own_B = torch.ones_like(going_B)
             for slot, row in enumerate(row_B.tolist()) if forced else ():
@@ -138,7 +148,7 @@ def walk(
                     answers[row].append(token)
                     if own and going and token in hook_on and (tokens := hook(row, list(answers[row]))):
                         forced[row] = list(tokens)
-            going_B = going_B & (ids_B != end)
+            going_B = going_B & ~torch.isin(ids_B, ends)
             left = int(going_B.sum())
             if not left or column + 1 == max_new_tokens:
                 return

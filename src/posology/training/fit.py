@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from posology.config import FitConfig
 from posology.errors import Interrupted, UserError
 from posology.files import publish, require_free_space
+from posology.models.memory import is_out_of_memory, release_memory
 from posology.runs import Stage, digest_of_final
 from posology.training.checkpoint import Checkpoints, State
 from posology.training.engine import Engine, Meter, to_train
@@ -34,7 +35,7 @@ class FitResult:
     """How a stage ended."""
 
     step: int  # optimiser steps done
-    kept_step: int  # whose weights are in `final`: the last, or the best where the objective asked to stop
+    kept_step: int  # whose weights are in `final`: the last, or the best where the objective keeps it or asked to stop
     stopped: str | None  # the objective's reason for stopping before the last step
     heldout: Metrics  # the last held-out figures
     seconds: float  # of work, over all sittings
@@ -77,7 +78,7 @@ def fit(
 
         while state.step < config.steps and stopped is None:
             try:
-                metrics = _train_step(objective, optimiser, engine, state.step, seed, stage.name)
+                metrics = _step_in_memory(objective, optimiser, engine, state.step, seed, stage.name, progress)
             except FloatingPointError as error:
                 raise _not_finite(str(error), stage, state.step, checkpoints) from None
             state.step += 1
@@ -100,7 +101,8 @@ def fit(
                     if signals.received:
                         raise _interrupted(signals, stage, state.step, config.steps, saved)
 
-        kept = _restore_best(objective, checkpoints, state.step, progress) if stopped else state.step
+        choose = stopped or getattr(objective, "keeps_best", False)
+        kept = _restore_best(objective, checkpoints, state.step, progress) if choose else state.step
         digest = _publish(stage, checkpoints, save_final)
         stage.mark_finished(fingerprint, seed=seed, steps=state.step, kept_step=kept, stopped=stopped)
         watch.end(state.step)
@@ -108,6 +110,30 @@ def fit(
         if signals.received:
             raise _interrupted(signals, stage, state.step, config.steps, stage.final)
     return FitResult(state.step, kept, stopped, heldout, stage.seconds(), digest)
+
+
+def _step_in_memory(
+    objective: Objective[Any], optimiser: Optimiser, engine: Engine, step: int, seed: int, name: str,
+    progress: Progress,
+) -> Metrics:  # fmt: skip
+    """`_train_step`; where memory runs out and the objective can, again with micro-batches of half the size.
+
+    The step's weight stays what it was. Only in one process: others would wait for this one's second try.
+    """
+    while True:
+        try:
+            return _train_step(objective, optimiser, engine, step, seed, name)
+        except Exception as error:
+            halve = getattr(objective, "halve", None)
+            if not is_out_of_memory(error) or halve is None or engine.world > 1:
+                raise
+            told: str | None = halve()
+            if told is None:
+                hint = "fewer tokens a row, a lower rank, quantised weights, or a smaller model"
+                raise UserError(f"out of memory at step {step + 1} of {name}, one row at a time", hint) from None
+            progress.say(f"{name}: out of memory at step {step + 1}: {told}")
+        optimiser.zero_grad()  # outside `except`: its traceback holds the activations
+        release_memory()
 
 
 def _train_step(
@@ -259,7 +285,8 @@ def _not_finite(what: str, stage: Stage, step: int, checkpoints: Checkpoints) ->
     rate = f"{section}.fit.optimiser.learning_rate"
     return UserError(
         f"{what} at step {step + 1} of {stage.name}, so it stopped there; {saved}",
-        f"lower {rate} (with kind: muon also muon_learning_rate), or raise its warmup: --set {rate}=...",
+        f"lower {rate} (with kind: muon also muon_learning_rate), or raise its warmup: --set {rate}=...; "
+        "with --model: --learning-rate",
     )
 
 

@@ -76,7 +76,7 @@ class Watch:
 
     def __init__(
         self, stage: Stage, parameters: Mapping[str, Tensor], *, stride: int, expected: Expected | None,
-        budget_s: float, say: Callable[[str], None],
+        budget_s: float | None, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.stage, self.parameters, self.expected, self.budget_s, self.say = stage, parameters, expected, budget_s, say
         self.first, self.every = FIRST_UPDATES * stride, -(-STILL_UPDATES // stride) * stride
@@ -103,17 +103,18 @@ class Watch:
             self._start = None
         if step > self._since and (step - self._since) % self.every == 0:
             self._check_still(step)
-        if self.stage.seconds() > self.budget_s:
-            self._check_budget(step)
+        if self.budget_s is not None and self.stage.seconds() > self.budget_s:
+            self._check_budget(step, self.budget_s)
 
     def end(self, step: int) -> None:
         """Call when the stage is finished."""
-        self._check_budget(step)
+        if self.budget_s is not None:
+            self._check_budget(step, self.budget_s)
 
-    def _check_budget(self, step: int) -> None:
+    def _check_budget(self, step: int, budget_s: float) -> None:
         spent = self.stage.seconds()
-        detail = f"{spent:.0f} s at step {step}, planned {self.budget_s:.0f} s"
-        self.record(step, Check("within its time budget", spent <= self.budget_s, detail))
+        detail = f"{spent:.0f} s at step {step}, planned {budget_s:.0f} s"
+        self.record(step, Check("within its time budget", spent <= budget_s, detail))
 
     def _check_still(self, step: int) -> None:
         updates = step - self._since

@@ -32,6 +32,8 @@ class Objective(Protocol[B]):
     observe(step, figures)                        is told of each evaluation; what it remembers lies in buffers
     stop_reason() -> str or None                  asked at multiples of stride: why training should end here
     best_step: int or None                        the step whose weights are kept if it does; a multiple of stride
+    keeps_best: bool                              those of best_step are kept after the last step, too
+    halve() -> str or None                        memory ran out: smaller micro-batches from now on; what to say of it
     """
 
     name: str

@@ -1,0 +1,183 @@
+"""The commands for a user's own model and data, as a user gives them; and not a word of a note where it does not belong."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from posology.cli import main
+
+from ..family_models import save_family
+from ..recipes.own_files import write_notes, write_pairs
+
+CANARY = "Zyxwvut"  # in every field of every row; nothing but answers and merged files may hold it
+SHORT = [
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+    "--max-tokens",
+    "128",
+    "--rank",
+    "4",
+    "--epochs",
+    "1",
+    "--batch",
+    "4",
+]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def posology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """posology("sft", ...) -> exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["posology", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    yield run  # type: ignore[misc]
+    torch.set_num_threads(threads)
+
+
+def test_from_a_csv_to_a_merged_model(posology: Command, tmp_path: Path) -> None:
+    save_family(tmp_path / "base", "llama")
+    write_notes(tmp_path / "train.csv", 8)
+    write_notes(tmp_path / "val.csv", 4)
+    code, out, err = posology(
+        "sft", "--model", "base", "--data", "train.csv", "--validation", "val.csv", "--run", "notes", *SHORT
+    )
+    assert code == 0, err
+    assert "runs/notes/sft/final" in out and "memory: about" in err and "trains 896 of" in err
+    code, out, err = posology("dpo", "--model", "notes", "--from-factual", "train.csv", "--validation", "val.csv",
+                              "--run", "notes", *SHORT)  # fmt: skip
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "runs/notes/dpo/manifest.json").read_text())
+    assert manifest["adapters"]["rank"] == 4 and "are trained further, as they were made: rank 4" in err
+    about = manifest["pairs"]
+    assert sum(about["by_edit"].values()) > 0 and len(about["held_out_edits"]) == 2
+    assert not set(about["held_out_edits"]) & {edit for edit, count in about["by_edit"].items() if count}
+    code, out, err = posology("generate", "--model", "notes", "--note", "Takes warfarin.", "--greedy",
+                              "--max-new-tokens", "4", "--device", "cpu")  # fmt: skip
+    assert code == 0, err
+    assert out.strip()
+    code, out, err = posology("merge", "notes", "--output", "merged")
+    assert code == 0, err
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        path.name for path in (tmp_path / "merged").iterdir()
+    }
+    config = (tmp_path / "runs/notes/config.yaml").read_text()
+    assert "kind: own" in config and "sft:" in config and "dpo:" in config
+
+
+def test_notes_come_from_standard_input_and_the_keyboard(
+    posology: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_family(tmp_path / "base", "gpt2")
+    asking = ["generate", "--model", "base", "--greedy", "--max-new-tokens", "4", "--device", "cpu"]
+    _, expected, _ = posology(*asking, "--note", "Takes warfarin.\nDaily.")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Takes warfarin.\nDaily.\n"))
+    code, out, _ = posology(*asking)
+    assert (code, out) == (0, expected)
+
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Keyboard("Takes warfarin.\nDaily.\n.\n.\nTakes warfarin.\nDaily.\n.\n"))
+    code, out, err = posology(*asking)
+    assert (code, out) == (0, expected * 2)
+    assert "error: there is no note" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sft"], 2, "neither --config nor --model"),
+        (["sft", "--config", "a.yaml", "--data", "d.csv"], 2, "--config and --data are both given"),
+        (["sft", "--model", "base", "--run", "a"], 2, "without rows to learn from"),
+        (["sft", "--model", "base", "--data", "train.csv"], 2, "without --run"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "dora"], 2, "--kind = 'dora'"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--column", "x"], 2, "--column 'x'"),
+        (["sft", "--model", "base", "--data", "none.csv", "--run", "a"], 1, "none.csv"),
+        (["sft", "--model", "owner/model", "--data", "train.csv", "--run", "a"], 1, "--allow-download"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "qlora", "--device", "cpu"], 1, "bitsandbytes"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--chat-template"], 1, "has none"),
+        (["dpo", "--model", "base", "--pairs", "p", "--from-factual", "f", "--run", "a"], 2, "both given"),
+        (["dpo", "--model", "base", "--pairs", "train.csv", "--run", "a"], 1, "pairs"),
+        (["ppo", "--model", "base", "--data", "train.csv", "--run", "a"], 2, "without --reward"),
+        (["ppo", "--model", "base", "--data", "train.csv", "--reward", "none", "--run", "a"], 1, "none"),
+        (["generate", "--model", "base"], 1, "there is no note"),
+        (["generate", "--model", "base", "--input", "train.csv"], 2, "belong together"),
+        (["generate", "--model", "nothing/there/at/all", "--note", "x"], 1, "no model"),
+        (["merge", "base", "--output", "base"], 1, "is there already"),
+    ],
+)  # fmt: skip
+def test_one_line_with_a_hint(arguments: list[str], code: int, words: str, posology: Command, tmp_path: Path) -> None:
+    save_family(tmp_path / "base", "llama")
+    write_notes(tmp_path / "train.csv", 4)
+    got, _, err = posology(*arguments)
+    last = [line for line in err.splitlines() if line.startswith(("error:", "hint:"))]
+    assert got == code, err
+    assert last and last[0].startswith("error: ") and len(last) <= 2 and "Traceback" not in err
+    assert words in " ".join(last)
+    assert not list(tmp_path.glob("runs/*/*/final"))
+
+
+def test_a_taught_run_s_name_is_not_taken(posology: Command, tmp_path: Path) -> None:
+    save_family(tmp_path / "base", "llama")
+    write_notes(tmp_path / "train.csv", 4)
+    (tmp_path / "runs" / "laptop").mkdir(parents=True)
+    (tmp_path / "runs" / "laptop" / "config.yaml").write_text("seed: 0\n")
+    code, _, err = posology("sft", "--model", "base", "--data", "train.csv", "--run", "laptop")
+    assert code == 1 and "another name with --run" in err
+
+
+def marked(path: Path) -> None:
+    """Put the canary into every field that holds text of a patient."""
+    text = path.read_text()
+    for word in ("Patient", "twice daily"):
+        text = text.replace(word, f"{word} {CANARY}")
+    path.write_text(text)
+
+
+def test_notes_stay_where_they_were(posology: Command, tmp_path: Path) -> None:
+    """A canary in every row: nothing that is written or said holds it, whether the work succeeds or fails."""
+    save_family(tmp_path / "base", "llama")
+    for name in ("train.csv", "val.csv"):
+        write_notes(tmp_path / name, 6)
+        marked(tmp_path / name)
+    for name in ("pairs.jsonl", "held.jsonl"):
+        write_pairs(tmp_path / name, 6)
+        marked(tmp_path / name)
+    said = []
+    for arguments in (
+        ["sft", "--model", "base", "--data", "train.csv", "--validation", "val.csv", "--run", "a", *SHORT],
+        ["dpo", "--model", "a", "--pairs", "pairs.jsonl", "--validation", "held.jsonl", "--run", "a", *SHORT],
+        ["reward", "--model", "a", "--pairs", "pairs.jsonl", "--validation", "held.jsonl", "--run", "a", *SHORT],
+        ["sft", "--model", "base", "--data", "train.csv", "--run", "b", "--max-tokens", "16"],
+        ["sft", "--model", "base", "--data", "train.csv", "--run", "b", "--max-tokens", "16", "--on-bad-row", "skip"],
+        ["sft", "--model", "base", "--data", "train.csv", "--run", "c", "--column", "clinical_note=label", "--learning-rate", "9"],
+        ["sft", "--model", "a", "--data", "pairs.jsonl", "--run", "d"],
+        ["generate", "--model", "a", "--note", f"{CANARY} " * 400],
+    ):  # fmt: skip
+        _, out, err = posology(*arguments)
+        said.append(out + err)
+    assert (tmp_path / "runs/a/reward/final/heldout.json").is_file(), said[2]
+    assert not any(CANARY in text for text in said)
+    written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert len(written) > 30
+    assert not [path for path in written if CANARY.encode() in path.read_bytes()]
