@@ -207,6 +207,9 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="auto: a GPU where one is there")
+    engine: Literal["single", "ddp", "fsdp2"] = Field(
+        "single", description="ddp, fsdp2: under torchrun, docs/many-gpus.md"
+    )
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

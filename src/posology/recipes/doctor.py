@@ -120,7 +120,7 @@ def _hash_seed() -> Check:
 
 def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
     """Checks of one run's files. `curriculum` saves reading it again."""
-    checks = [*_starts(run), *_moved(run), *_files(run)]
+    checks = [*_engines(run), *_starts(run), *_moved(run), *_files(run)]
     if run.data_fingerprint():
         found = leaks(curriculum or read_curriculum(run.data_dir))
         checks.append(
@@ -128,6 +128,20 @@ def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
         )
     checks += [*_reward(run), *_ppo(run), *_dpo(run)]
     return checks
+
+
+def _engines(run: Run) -> Iterator[Check]:
+    """What the loop found when it asked whether the engine asked for is the one that runs."""
+    asked = load_config(run.config_path).engine if run.config_path.is_file() else "single"
+    for stage in [part for whole in run.stages() for part in whole.members() or [whole]]:
+        found = stage.manifest().get("engine")
+        if found is None:
+            continue
+        detail = f"{found['kind']}, processes: {found['world']}"
+        if found["kind"] != "single":
+            detail += f", over {found['backend']}; equal in all: {found['equal_tensors']} tensors, "
+            detail += f"sharded: {found['sharded_tensors']}, after step {found['checked_at_step']}"
+        yield Check(f"{stage.name}: trained by the engine asked for", found["kind"] == asked, detail)
 
 
 def _rows(stage: Stage, split: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of
 from posology.text.chat import encode_document
 from posology.text.tokenizer import load_tokenizer
+from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
@@ -43,6 +44,6 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
-        save_final=language_model_saver(model, tokenizer),
+        save_final=language_model_saver(tokenizer), engine=open_engine(config.engine, config.device),
     )  # fmt: skip
     return stage

@@ -6,6 +6,7 @@ nothing here is read back by training.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,6 +110,11 @@ class Progress:
             self._live.update(Text(self.line(), no_wrap=True, overflow="ellipsis"), refresh=True)
         else:
             print(self.line(), file=self.stream, flush=True)
+
+
+def silent() -> Progress:
+    """For every process of a run but the first: it says nothing."""
+    return Progress(open(os.devnull, "w", encoding="utf-8"), interval_s=float("inf"))
 
 
 def figure(value: float) -> str:
