@@ -2,21 +2,25 @@
 
 Each process keeps its part of each weight as a DTensor. A layer's weights are gathered when it is run, forward and
 backward, and given up again afterwards; its gradients are summed over the processes and each keeps its part.
+
+What FSDP2 needs is imported where a model is sharded: it takes half as long to import as torch itself, and every
+command that reads a model would wait for it.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 R = TypeVar("R")
+FORWARD = "sharded_forward"  # a sharded model's attribute: what runs any work as its forward pass
 
 
 def shard(model: nn.Module, mesh: DeviceMesh, *, bf16: bool = False) -> None:
@@ -27,6 +31,8 @@ def shard(model: nn.Module, mesh: DeviceMesh, *, bf16: bool = False) -> None:
     `bf16` the layers are gathered in bfloat16 (half the traffic), and gradients are summed in float32; embedding, norm
     and head stay float32, since log-probabilities are compared between models.
     """
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
     policy = (
         # autocast casts what products need; the residual stream stays float32, as in one process
         MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False)
@@ -41,8 +47,8 @@ def shard(model: nn.Module, mesh: DeviceMesh, *, bf16: bool = False) -> None:
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)
             part.set_force_sum_reduction_for_comms(True)
-    model.work = _call  # type: ignore[assignment]
-    register_fsdp_forward_method(model, "work")
+    setattr(model, FORWARD, _call)
+    register_fsdp_forward_method(model, FORWARD)
 
 
 def _call(work: Callable[..., R], *arguments: Any) -> R:
@@ -55,10 +61,8 @@ def through(model: Any, work: Callable[..., R], *arguments: Any) -> R:
     Our passes call trunk and head apart, which FSDP2 would not notice. `work` returns a tensor or a tuple of tensors:
     what the gradient comes back through. Every process must come by, and equally often.
     """
-    if isinstance(model, FSDPModule):
-        result: R = model.work(work, *arguments)  # type: ignore[attr-defined]  # set by `shard`
-        return result
-    return work(*arguments)
+    forward: Callable[..., R] = getattr(model, FORWARD, _call)
+    return forward(work, *arguments)
 
 
 def layers_of(model: nn.Module) -> Iterator[nn.Module]:
@@ -68,24 +72,29 @@ def layers_of(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    return isinstance(tensor, DTensor)
+    return hasattr(tensor, "full_tensor")  # a DTensor
 
 
 def whole(tensor: Tensor) -> Tensor:
     """The tensor with all processes' parts, on each of them; one that is not sharded is returned as it is."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return full
 
 
 def local(tensor: Tensor) -> Tensor:
     """This process's part; of one that is not sharded, all of it."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+    return part
 
 
 def like(value: Tensor, tensor: Tensor) -> Tensor:
     """A whole value, the same in each process, laid out and placed as `tensor` is; a copy."""
     value = value.to(tensor.device, copy=True)
-    if not isinstance(tensor, DTensor):
+    if not is_sharded(tensor):
         return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(tensor, DTensor)
     return distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None)
 
 

@@ -25,7 +25,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is documented, and not in __all__
-from torch.distributed.device_mesh import init_device_mesh
 
 from posology.errors import ConfigError, UserError
 from posology.models.sharded import filled, is_sharded, shard, skeleton
@@ -123,6 +122,8 @@ class Engine:
         """fsdp2: spread the modules' weights over all processes. Returns a weightless copy of each, by its id."""
         if self.kind != "fsdp2":
             return {}
+        from torch.distributed.device_mesh import init_device_mesh
+
         mesh = init_device_mesh(device.type, (self.world,))
         bones = {}
         for module in modules:
