@@ -37,10 +37,11 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     preferences = curriculum_of(config, run).preferences
     lora, device = adapter_settings(settings.lora), pick_device(config.device)
     engine = open_engine(config.engine, config.device)
+    home = engine.loads_on(device)
     policy = load_language_model(
-        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=device
+        parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=home
     )
-    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
+    reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=home)
     positions = policy.config.max_position_embeddings
     train, dropped = encode_pairs(tokenizer, (p for p in preferences if p.split == "train"), positions)
     heldout = {

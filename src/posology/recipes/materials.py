@@ -101,7 +101,10 @@ def _plain(value: Any) -> Any:
     """Settings as JSON values, without those that cannot change a weight."""
     if isinstance(value, BaseModel):
         idle = ("budget_s", "keep_checkpoints", "min_accuracy", "parent")
-        return {key: _plain(getattr(value, key)) for key in type(value).model_fields if key not in idle}
+        given = {key: getattr(value, key) for key in type(value).model_fields if key not in idle}
+        return {
+            key: _plain(part) for key, part in given.items() if part is not None
+        }  # None: as before there was such a key
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

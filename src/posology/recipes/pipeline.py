@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from posology.config import RunConfig, dump_config
+from posology.config import ConfigError, RunConfig, dump_config
 from posology.files import atomic_write_text
+from posology.models.footprint import GIB, footprint
 from posology.models.memory import keep_few_kernels, keep_freed_memory, release_memory
 from posology.recipes.dpo import dpo
 from posology.recipes.grade import grade
@@ -39,11 +40,30 @@ def prepare(config: RunConfig, run: Run) -> Engine:
     keep_few_kernels()
     keep_freed_memory()
     engine = open_engine(config.engine, config.device)
+    require_cluster(config, engine)
     if is_leader():
         atomic_write_text(run.config_path, dump_config(config))
     if engine.world > 1:
         engine.alone(lambda: curriculum_of(config, run))  # from here on everyone finds the records on disk
     return engine
+
+
+def require_cluster(config: RunConfig, engine: Engine) -> None:
+    """ConfigError where the config was made for other processes than these, or cannot fit their GPUs."""
+    made_for = config.cluster
+    if made_for is None:
+        return
+    if engine.world != made_for.processes:
+        raise ConfigError(
+            f"the config is made for {made_for.processes} processes, and there are {engine.world}",
+            f"torchrun --nproc-per-node ..., or --set cluster.processes={engine.world}",
+        )
+    for name, needed in footprint(config).items():
+        if needed.total > made_for.gpu_gib * GIB:
+            raise ConfigError(
+                f"{name} takes about {needed.total / GIB:.0f} GiB a GPU, and each has {made_for.gpu_gib:g}",
+                f"more processes, a smaller {name}.fit batch, or more {name}.fit.micro_batches",
+            )
 
 
 def steps(

@@ -42,6 +42,7 @@ class Engine:
     kind: str = "single"
     rank: int = 0
     world: int = 1
+    device: str = "cpu"  # what this process computes on
 
     @property
     def leader(self) -> bool:
@@ -118,19 +119,23 @@ class Engine:
 
     # -- weights and gradients --------------------------------------------------------------------------------------
 
-    def place(self, modules: Iterable[nn.Module], device: torch.device, *, bf16: bool) -> dict[int, nn.Module]:
+    def place(self, modules: Iterable[nn.Module], *, bf16: bool) -> dict[int, nn.Module]:
         """fsdp2: spread the modules' weights over all processes. Returns a weightless copy of each, by its id."""
         if self.kind != "fsdp2":
             return {}
         from torch.distributed.device_mesh import init_device_mesh
 
-        mesh = init_device_mesh(device.type, (self.world,))
+        mesh = init_device_mesh(self.device, (self.world,))
         bones = {}
         for module in modules:
             if any(True for _ in module.parameters()):
                 bones[id(module)] = skeleton(module)
-                shard(module, mesh, bf16=bf16 and device.type == "cuda")
+                shard(module, mesh, bf16=bf16 and self.device == "cuda")
         return bones
+
+    def loads_on(self, device: torch.device) -> torch.device:
+        """Where a model is read to: fsdp2 takes it from the CPU layer by layer, since a GPU may not hold all of it."""
+        return torch.device("cpu") if self.kind == "fsdp2" else device
 
     def whole(self, modules: Mapping[str, nn.Module], bones: Mapping[int, nn.Module]) -> dict[str, nn.Module]:
         """The modules as one process would have them, for process 0 to save: sharded ones gathered on the CPU."""
@@ -207,14 +212,14 @@ def open_engine(asked: str, device: str = "cpu") -> Engine:
     if not world:
         hint = "torchrun --nproc-per-node 2 -m posology ..., or --set engine=single"
         raise ConfigError(f"engine = {asked} works under torchrun, which did not start this process", hint)
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if not dist.is_initialized():
-        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with _others_lost():
             # numbers that processes exchange lie on the CPU; gradients and weights where the model is
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
-    return Engine(asked, dist.get_rank(), dist.get_world_size())
+    return Engine(asked, dist.get_rank(), dist.get_world_size(), "cuda" if cuda else "cpu")
 
 
 def is_first(word: str) -> bool:

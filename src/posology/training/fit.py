@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from posology.config import FitConfig
 from posology.errors import ConfigError, Interrupted, UserError
 from posology.files import publish, require_free_space
-from posology.models.device import device_of
 from posology.models.precision import pick_precision
 from posology.runs import Stage
 from posology.training.checkpoint import Checkpoints, State
@@ -132,9 +131,8 @@ def _place(objective: Objective[Any], config: FitConfig, stage: Stage, engine: E
             f"engine = fsdp2 keeps parts of each matrix, and {key} = muon turns whole ones",
             f"--set {key}=adamw, or --set engine=ddp",
         )
-    device = device_of(objective.modules["model"])
-    bf16 = pick_precision(config.precision, device.type).name == "bf16"
-    return engine.place([*objective.modules.values(), *getattr(objective, "frozen", {}).values()], device, bf16=bf16)
+    bf16 = pick_precision(config.precision, engine.device).name == "bf16"
+    return engine.place([*objective.modules.values(), *getattr(objective, "frozen", {}).values()], bf16=bf16)
 
 
 def _train_step(
