@@ -19,7 +19,7 @@ GIB = 2**30
 STATES = 16  # bytes a trained parameter: weight, gradient and AdamW's two moments, all fp32
 FROZEN = 4  # bytes a parameter of a reference model
 GATHERED = (
-    10  # bytes a parameter of the layer at work: its bf16 weights and the next layer's, its gradient in both types
+    10  # bytes a parameter of the layer at work: weights in bf16, and the next layer's; gradient in bf16 and fp32
 )
 ROOT = 8  # the same for embedding and last norm, which stay fp32
 KEPT = 34  # bytes a token, layer and unit of width for the backward pass (Korthikanti et al. 2022, eq. 2)

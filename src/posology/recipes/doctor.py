@@ -131,17 +131,21 @@ def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
 
 
 def _engines(run: Run) -> Iterator[Check]:
-    """What the loop found when it asked whether the engine asked for is the one that runs."""
-    asked = load_config(run.config_path).engine if run.config_path.is_file() else "single"
+    """Which engine trained each stage, and what the loop found when it asked whether that one was running."""
     for stage in [part for whole in run.stages() for part in whole.members() or [whole]]:
         found = stage.manifest().get("engine")
         if found is None:
             continue
-        detail = f"{found['kind']}, processes: {found['world']}"
-        if found["kind"] != "single":
-            detail += f", over {found['backend']}; equal in all: {found['equal_tensors']} tensors, "
-            detail += f"sharded: {found['sharded_tensors']}, after step {found['checked_at_step']}"
-        yield Check(f"{stage.name}: trained by the engine asked for", found["kind"] == asked, detail)
+        name = f"{stage.name}: the engine asked for ran"
+        if found["kind"] == "single":
+            yield Check(name, found["world"] == 1, "single, one process")
+            continue
+        sharded, equal = found["sharded_tensors"], found["equal_tensors"]
+        detail = (
+            f"{found['kind']}, {found['world']} processes over {found['backend']}; after step {found['checked_at_step']} "
+            f"{sharded} tensors were sharded and {equal} equal in all"
+        )
+        yield Check(name, sharded > 0 if found["kind"] == "fsdp2" else equal > 0 and not sharded, detail)
 
 
 def _rows(stage: Stage, split: str) -> list[dict[str, Any]]:

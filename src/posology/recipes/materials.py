@@ -102,9 +102,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         idle = ("budget_s", "keep_checkpoints", "min_accuracy", "parent")
         given = {key: getattr(value, key) for key in type(value).model_fields if key not in idle}
-        return {
-            key: _plain(part) for key, part in given.items() if part is not None
-        }  # None: as before there was such a key
+        return {key: _plain(part) for key, part in given.items() if part is not None}  # None: not asked for
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

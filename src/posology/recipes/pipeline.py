@@ -62,7 +62,7 @@ def require_cluster(config: RunConfig, engine: Engine) -> None:
         if needed.total > made_for.gpu_gib * GIB:
             raise ConfigError(
                 f"{name} takes about {needed.total / GIB:.0f} GiB a GPU, and each has {made_for.gpu_gib:g}",
-                f"more processes, a smaller {name}.fit batch, or more {name}.fit.micro_batches",
+                f"more processes, or more {name}.fit.micro_batches",
             )
 
 
