@@ -57,7 +57,7 @@ def test_frozen() -> None:
         ("sft.fit.steps=0", "bad value sft.fit.steps = 0", "allowed: a whole number, at least 1"),
         ("sft.fit.steps=1.5", "bad value sft.fit.steps = 1.5", "allowed: a whole number, at least 1"),
         ("sft.fit.steps=", "bad value sft.fit.steps = None", "allowed: a whole number, at least 1"),
-        ("model.width=100", "bad value model.width = 100", "allowed: a whole number, at least 32, at most 4096, a mul"),
+        ("model.width=100", "bad value model.width = 100", "allowed: a whole number, at least 32, at most 16384, a mul"),
         ("sft.packing=maybe", "bad value sft.packing = 'maybe'", "allowed: true or false"),
         ("dpo.variant=ipoo", "bad value dpo.variant = 'ipoo'", "allowed: sigmoid, conservative, ipo"),
         ("sft.parent=[a]", "bad value sft.parent = ['a']", "allowed: text"),

@@ -54,10 +54,11 @@ class TokenizerConfig(Section):
 class ModelConfig(Section):
     """The small Llama trained from random weights. 64-wide heads; tied embeddings."""
 
-    width: int = Field(384, ge=32, le=4096, multiple_of=32)
-    layers: int = Field(2, ge=1, le=64)
-    heads: int = Field(6, ge=1, le=64)
-    mlp_width: int = Field(1024, ge=32, le=16384)
+    width: int = Field(384, ge=32, le=16384, multiple_of=32)
+    layers: int = Field(2, ge=1, le=128)
+    heads: int = Field(6, ge=1, le=128)
+    kv_heads: int | None = Field(None, ge=1, le=128, description="keys and values shared by heads / kv_heads queries")
+    mlp_width: int = Field(1024, ge=32, le=65536)
     positions: int = Field(1024, ge=64, le=32768, description="rotary positions, whatever the training length")
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -65,6 +66,8 @@ class ModelConfig(Section):
     def _divides(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if self.width // self.heads % 2:
             raise ValueError(f"width {self.width} / heads {self.heads} is odd: rotary positions turn pairs of numbers")
         return self
@@ -204,12 +207,23 @@ class EvaluationConfig(Section):
     budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
 
 
+class ClusterConfig(Section):
+    """What a config for many GPUs is made for: checked before anything is loaded."""
+
+    processes: int = Field(ge=1, description="one a GPU, over all machines")
+    gpu_gib: float = Field(gt=0, description="memory of each GPU")
+
+
 class RunConfig(Section):
     """One run of the whole pipeline."""
 
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="auto: a GPU where one is there")
+    engine: Literal["single", "ddp", "fsdp2"] = Field(
+        "single", description="ddp, fsdp2: under torchrun, docs/many-gpus.md"
+    )
+    cluster: ClusterConfig | None = None
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

@@ -51,12 +51,21 @@ MODEL_FILES = ("config.json", "adapter_config.json", "tokenizer.json", "ensemble
 Position = dict[str, int]  # log file -> its length in bytes
 
 
+def is_leader() -> bool:
+    """Whether this process writes and speaks: the only one, or the first of those that torchrun started."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
 @dataclass
 class Stage:
-    """One stage's folder, or one reward model's. Its clock counts the seconds of work, over all its sittings."""
+    """One stage's folder, or one reward model's. Its clock counts the seconds of work, over all its sittings.
+
+    Of several processes that train together the first alone writes: for the others, writing does nothing.
+    """
 
     path: Path
     name: str
+    writes: bool = field(default_factory=is_leader)
     _started: float = field(default_factory=time.monotonic)
 
     @property
@@ -95,6 +104,8 @@ class Stage:
 
         `time_s`, the seconds of work since the stage began, is the one value that a repeated run does not reproduce.
         """
+        if not self.writes:
+            return
         figures = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         row = {"step": step, "split": split, **figures, "time_s": round(self.seconds(), 3)}
         self.path.mkdir(parents=True, exist_ok=True)
@@ -102,6 +113,8 @@ class Stage:
 
     def sample(self, step: int, prompt: str, answer: str) -> None:
         """Add the answer to a fixed prompt to samples.jsonl."""
+        if not self.writes:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         append_jsonl(self.samples_path, {"step": step, "prompt": prompt, "answer": answer})
 
@@ -119,7 +132,7 @@ class Stage:
 
     def truncate_log(self, position: Position) -> None:
         """Cut the logs back to an earlier position ({}: to nothing), so that after resuming no line stands twice."""
-        for name in LOGS:
+        for name in LOGS if self.writes else ():
             path, length = self.path / name, position.get(name, 0)
             if path.exists() and path.stat().st_size > length:
                 os.truncate(path, length)
@@ -134,7 +147,10 @@ class Stage:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes off this stage. The lock goes with the process, however that ends."""
+        """Keep other runs' processes off this stage. The lock goes with the process, however that ends."""
+        if not self.writes:
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "w") as file:
             try:
@@ -152,15 +168,20 @@ class Stage:
 
     def note(self, **facts: Any) -> None:
         """Add facts to the manifest."""
-        _update_manifest(self.path, facts)
+        if self.writes:
+            _update_manifest(self.path, facts)
 
     def mark_started(self, fingerprint: str) -> None:
         """From now on the stage is not finished; an older result stays in `final` until a new one takes its place."""
+        if not self.writes:
+            return
         about = {key: value for key, value in self.manifest().items() if key not in ("digest", "seconds")}
         atomic_write_json(self.path / "manifest.json", {**about, "status": "training", "fingerprint": fingerprint})
 
     def mark_finished(self, fingerprint: str, **facts: Any) -> None:
         """Write down that `final` is whole and was made of what `fingerprint` stands for."""
+        if not self.writes:
+            return
         if not (self.final / MANIFEST).is_file():
             write_manifest(self.final)
         done = {"status": "finished", "fingerprint": fingerprint, "digest": digest_of_final(self.final)}
@@ -227,7 +248,8 @@ class Run:
 
     def update_manifest(self, **facts: Any) -> None:
         """Add facts to the manifest, and the versions of what made them."""
-        _update_manifest(self.path, {**facts, "versions": versions()})
+        if is_leader():
+            _update_manifest(self.path, {**facts, "versions": versions()})
 
     def add_seconds(self, step: str, seconds: float) -> None:
         """Add to the time that a step of the pipeline has taken, over all sittings."""

@@ -9,7 +9,7 @@ import typer
 
 from posology.cli.terminal import NOT_FOR_CARE, console
 from posology.config import ConfigError, RunConfig, load_config
-from posology.runs import Run, open_run, runs_folder
+from posology.runs import Run, is_leader, open_run, runs_folder
 
 if TYPE_CHECKING:
     from posology.training.progress import Progress
@@ -32,7 +32,9 @@ def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.recipes.pipeline import pipeline
 
     pipeline(settings, where, _progress(), force=force)
-    finish(where, console())
+    if is_leader():
+        finish(where, console())
+    _leave()
 
 
 def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs")) -> None:
@@ -42,8 +44,7 @@ def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Pat
     from posology.recipes.pretrain import pretrain
     from posology.recipes.tokenizer import tokenizer
 
-    prepare(settings, where)
-    tokenizer(settings, where)
+    prepare(settings, where).alone(lambda: tokenizer(settings, where))
     _done(pretrain(settings, where, _progress()).final)
 
 
@@ -104,11 +105,19 @@ def _parent(stage: str, parent: str) -> list[str]:
 
 
 def _progress() -> Progress:
-    from posology.training.progress import Progress
+    from posology.training.progress import Progress, silent
 
-    return Progress()
+    return Progress() if is_leader() else silent()
 
 
 def _done(final: Path) -> None:
-    print(final)
-    print(NOT_FOR_CARE)
+    if is_leader():
+        print(final)
+        print(NOT_FOR_CARE)
+    _leave()
+
+
+def _leave() -> None:
+    from posology.training.engine import close_engine
+
+    close_engine()

@@ -29,6 +29,7 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import encode_prompt
 from posology.text.tokenizer import Tokenizer, load_tokenizer
+from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
@@ -45,6 +46,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
     lora, device = adapter_settings(settings.lora), pick_device(config.device)
+    engine = open_engine(config.engine, config.device)
     policy = load_language_model(
         parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=device
     )
@@ -56,6 +58,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
         rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
+        engine=engine,
     )  # fmt: skip
     stage.note(
         parents={parent.name: parent.digest, judge.name: judge.digest},
@@ -65,7 +68,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     every = settings.monitor_every * objective.stride
     fit(
         objective, settings.fit.model_copy(update={"evaluate_every": every}), stage, seed=config.seed, fingerprint=made_of,
-        progress=progress, save_final=language_model_saver(policy, tokenizer), answers=fixed_answers(policy, tokenizer),
+        progress=progress, save_final=language_model_saver(tokenizer), answers=fixed_answers(policy, tokenizer), engine=engine,
     )  # fmt: skip
     return stage
 
