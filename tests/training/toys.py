@@ -152,8 +152,8 @@ def settings(steps: int = 12, **changes: object) -> FitConfig:
 
 def saver(objective: Regression):
     def save(folder: Path, modules: Mapping[str, nn.Module]) -> None:
-        for name, module in modules.items():
-            save_file(dict(module.state_dict()), str(folder / f"{name}.safetensors"))
+        for name in objective.modules:
+            save_file(dict(modules[name].state_dict()), str(folder / f"{name}.safetensors"))
 
     return save
 
