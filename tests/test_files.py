@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from posology.errors import UserError
 from posology.files import (
     append_jsonl,
+    atomic_stream,
     atomic_write_bytes,
     atomic_write_json,
     atomic_write_text,
@@ -216,3 +217,16 @@ def test_hash_files_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
     assert hash_files(two, "**/*.toml") == before
     (two / "a.toml").rename(two / "d.toml")
     assert hash_files(two, "**/*.toml") != before
+
+
+def test_a_stream_replaces_its_file_at_the_end_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    with atomic_stream(path) as write:
+        write(b"one ")
+        assert not path.exists()
+        write(b"two")
+    assert path.read_bytes() == b"one two"
+    with pytest.raises(OSError, match="the body's own"), atomic_stream(path) as write:
+        write(b"three")
+        raise OSError("the body's own")
+    assert path.read_bytes() == b"one two" and [file.name for file in path.parent.iterdir()] == ["a.txt"]

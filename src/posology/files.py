@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,44 @@ TEMPORARY = ".tmp-"  # names that begin so are unfinished and may be deleted by 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it was. UserError when the disk is full or not writable."""
+    with atomic_stream(path) as write:
+        write(data)
+
+
+@contextmanager
+def atomic_stream(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """``with atomic_stream(path) as write:`` piece by piece; at the end the pieces replace `path`, all at once.
+
+    When the body raises, `path` stays as it was. UserError when the disk is full or not writable.
+    """
     temporary = path.with_name(TEMPORARY + path.name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _fsync_dir(path.parent)
-    except OSError as error:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(temporary, "wb")  # noqa: SIM115 (closed by `with` below; what the body raises is not ours)
+
+        def write(data: bytes) -> None:
+            with _writing(path):
+                file.write(data)
+
+        with file:
+            yield write
+            with _writing(path):
+                file.flush()
+                os.fsync(file.fileno())
+        with _writing(path):
+            os.replace(temporary, path)
+            _fsync_dir(path.parent)
+    finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise cannot_write(path, error) from error
 
 

@@ -45,7 +45,7 @@ def cpic(path: Path, phenotype: str, text: str) -> Path:
 
 
 def label(path: Path, text: str) -> Path:
-    row = {"label_drug": "Lasix", "generic": "furosemide", "section": "CONTRAINDICATIONS", "text": text}
+    row = {"label_drug": "Aldactone", "generic": "spironolactone", "section": "CONTRAINDICATIONS", "text": text}
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")
     return path
 
@@ -128,24 +128,24 @@ def test_audit_agrees_explains_or_fails(run: Run, tmp_path: Path) -> None:
 
 
 def test_audit_of_labels(run: Run, tmp_path: Path) -> None:
-    text = "Lasix is contraindicated in patients with anuria and with hypersensitivity to furosemide."
+    text = "Aldactone is contraindicated in patients with hyperkalemia, anuria and renal impairment."
     known = run("audit", "--labels", label(tmp_path / "a.jsonl", text))
     assert known.exit_code == 0, known.output
-    assert "1 agree" in known.stdout and "1 missing from the facts, 0 unexplained" in known.stdout
+    assert "1 agree" in known.stdout and "2 explained, 0 missing from the facts, 0 unexplained" in known.stdout
     more = run("audit", "--labels", label(tmp_path / "b.jsonl", text + " Also in asthma, and in flat feet."))
     assert more.exit_code == 1
     assert "theirs asthma" in more.stdout and "nothing reads 'flat feet'" in more.stdout
 
 
 def test_a_stale_difference_is_an_error(run: Run, tmp_path: Path) -> None:
-    result = run("audit", "--labels", label(tmp_path / "a.jsonl", "Lasix is contraindicated in anuria."))
+    result = run("audit", "--labels", label(tmp_path / "a.jsonl", "Aldactone is contraindicated in hyperkalemia."))
     assert result.exit_code == 1
     assert isinstance(result.exception, UserError)
-    assert "furosemide / hypersensitivity to the product" in result.exception.message
+    assert "spironolactone / anuria" in result.exception.message
 
 
 def test_a_folder_of_ones_own_has_its_own_differences(run: Run, tmp_path: Path, copy: Path) -> None:
-    text = "Lasix is contraindicated in hypersensitivity to furosemide."
+    text = "Aldactone is contraindicated in anuria."
     result = run("audit", "--labels", label(tmp_path / "a.jsonl", text), "--folder", copy)
     assert result.exit_code == 1
     assert "1 unexplained" in result.stdout

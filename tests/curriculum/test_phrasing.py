@@ -51,7 +51,8 @@ def words(text: str) -> set[str]:
 
 def test_reserved_questions_use_words_that_train(curriculum: Curriculum, library: Library) -> None:
     taught = {word for d in curriculum.dialogues if d.split == "train" for word in words(d.prompt)}
-    # A reserved question may hold names that a small curriculum did not happen to draw: drugs, terms, genes.
+    # A reserved question may hold what a small curriculum did not happen to draw: a wording, drugs, terms, genes.
+    taught |= {word for frame in FRAMES if frame.group == "train" for word in words(frame.text)}
     known = {word for term in library.terms.values() for word in words(term.name)}
     known |= {word for drug in library.drugs for word in words(drug)}
     known |= {word for fact in library.facts for condition in fact.when for word in words(condition.text)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,13 +171,3 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="session")
 def real() -> Library:
     return load_library()
-
-
-@pytest.fixture(scope="session")
-def public_data() -> Path:
-    """The folder of public data beside the project; tests that need it skip where it is absent."""
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("POSOLOGY_DATA") or beside)
-    if not folder.is_dir():
-        pytest.skip(f"no public data at {folder}; set POSOLOGY_DATA")
-    return folder

@@ -35,9 +35,11 @@ def penicillin(reaction: Any) -> dict[str, Any]:
 
 
 def test_size(real: Library) -> None:
-    assert len(real.drugs) >= 60
-    assert len(real.classes) >= 25
-    assert len(real.facts) >= 700
+    assert len(real.drugs) >= 120
+    assert len(real.classes) >= 40
+    assert len(real.facts) >= 1700
+    assert len(real.interaction_pairs()) >= 700
+    assert sum(fact.type is FactType.NEGATIVE for fact in real.facts) >= 150
     assert {fact.type for fact in real.facts} == set(FactType)
 
 

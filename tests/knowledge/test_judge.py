@@ -140,8 +140,14 @@ def test_an_interaction_may_dose_the_other_drug(ask: Ask) -> None:
     assert got.dose is not None and (got.dose.of, got.dose.text) == ("thinol", "at most 10 mg a day")
 
 
-def test_two_doses_that_no_source_combines_are_not_covered(ask: Ask) -> None:
-    got = ask("kidol", age_years=5, weight_kg=20, indication="ache", crcl=20)
+def test_two_doses_that_no_source_combines_are_not_covered(
+    make_folder: Callable[..., Path], write_fact: Callable[..., str]
+) -> None:
+    rest = 'action = {dose = 100, unit = "mg", every_h = 24}'
+    folder = make_folder(write_fact("kidol.renal.child", "renal", "drug kidol", "ADJUST",
+                                    ["crcl < 60", "age_years < 12"], rest))  # fmt: skip
+    child = Patient(age_years=5, weight_kg=20, indication="ache", crcl=50)
+    got = judge(child, "kidol", load_library(folder))
     assert (got.verdict, got.not_covered) == (UNSURE, ("dose for this combination",))
 
 

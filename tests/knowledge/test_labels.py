@@ -56,6 +56,8 @@ def entry(term: str, label: str = "", kind: str = "gap", drug: str = "soothol") 
         ("Moss, because of the risk of renal failure", ("moss",), ()),
         ("Sore liver such as renal failure (e.g., after moss)", ("sore liver",), ()),
         ("Sore liver (unless there is moss)", ("sore liver",), ()),
+        ("Moss, since renal failure follows", ("moss",), ()),
+        ("Sore liver. Renal failure may complicate flat feet.", ("sore liver",), ()),
         ("Known hypersensitivity to Soothe. Hypersensitivity may involve renal failure.", ("itself",), ()),
         ("4.1 Moss\nSoothe is contraindicated in moss (4)", ("moss",), ()),
         ("Hypersensitivity to sothol or soothol", ("itself",), ()),  # a slip of the pen in the name

@@ -71,3 +71,8 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 def test_loading_is_cached(make_folder: Callable[..., Path]) -> None:
     folder = make_folder()
     assert load_library(folder) is load_library(str(folder))
+
+
+def test_interaction_pairs_expand_classes_and_count_each_pair_once(small: Library) -> None:
+    pairs = {("calmol", "thinol"), ("soothol", "thinol"), ("renalol", "thinol"), ("kidol", "thinol")}
+    assert small.interaction_pairs() == {frozenset(pair) for pair in pairs}

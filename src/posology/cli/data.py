@@ -1,4 +1,4 @@
-"""`posology data`: build the curriculum, look at its records, count them."""
+"""`posology data`: build the curriculum, look at its records, count them; check a file of one's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from posology.cli.data_check import check
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError, DataConfig, UserError, load_config
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from posology.curriculum.build import Curriculum
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command()(check)
 
 KINDS = {"document": "documents", "dialogue": "dialogues", "preference": "preferences", "case": "cases"}
 Config = Annotated[

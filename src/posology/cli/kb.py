@@ -14,7 +14,7 @@ from posology.cli import kb_review
 from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import UserError
 from posology.knowledge.check import check_folder
-from posology.knowledge.fact import Fact
+from posology.knowledge.fact import Fact, FactType
 from posology.knowledge.judge import Judgement, judge
 from posology.knowledge.library import Library, load_library
 from posology.knowledge.match import phenotype_name, reaction_class
@@ -44,7 +44,11 @@ def check(folder: Folder = None) -> None:
         noun = "problem" if len(problems) == 1 else "problems"
         typer.echo(f"{len(problems)} {noun} in {counts}", err=True)
         raise typer.Exit(1)
-    typer.echo(f"ok: {counts}, {len(library.sources)} sources")
+    negatives = sum(fact.type is FactType.NEGATIVE for fact in library.facts)
+    typer.echo(
+        f"ok: {counts}, {len(library.interaction_pairs())} interaction pairs, {negatives} cited negatives, "
+        f"{len(library.sources)} sources"
+    )
 
 
 @app.command()
@@ -81,7 +85,10 @@ def _show_fact(fact: Fact, when: str, library: Library) -> None:
         f"{library.sources[ref.id].publisher if ref.id in library.sources else ref.id}, {ref.locator}"
         for ref in fact.sources
     )
-    checked = "unverified" if fact.verified.by == "none" else f"verified: {fact.verified.by} {fact.verified.date}"
+    place = f" ({fact.verified.at})" if fact.verified.at else ""
+    checked = (
+        f"verified: {fact.verified.by} {fact.verified.date}{place}" if fact.verified.by != "none" else "unverified"
+    )
     typer.echo(f"    {fact.id} · {cited} · as of {fact.as_of} · {checked}")
 
 

@@ -11,16 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from posology.knowledge.fact import Condition, FactType, Verdict
+from posology.knowledge.fact import Condition, Fact, FactType, Verdict
 from posology.knowledge.formulas import ADULT_YEARS
 from posology.knowledge.library import Library, Rule
 from posology.knowledge.match import Match, allergen_is, evaluate, field_value
 from posology.knowledge.patient import Allergy, Genotype, Patient
+from posology.knowledge.units import per_body
 
 REDUCED_KIDNEY = 60.0  # eGFR or CrCl below this must be addressed
 PRESUMED_AGE = 40.0  # a question that gives no age is about an adult
 PRESUMED_WEIGHT = 70.0
 NOTHING = "nothing stated that a fact addresses"
+CHILDS_DOSE = "dose for a child"
+BODY_FIELDS = ("age_years", "age_months", "weight_kg")  # a fact that names one has children in mind, or leaves them out
 KIDNEY_FIELDS = ("egfr", "crcl", "creatinine_mg_dl")
 USUAL_TYPES = (FactType.PAEDIATRIC, FactType.INDICATION)  # ADJUST there is the usual dose by weight, no restriction
 ASK_ORDER = (
@@ -34,10 +37,15 @@ class Assessed:
 
     rule: Rule
     states: tuple[Match, ...]
+    barred: bool = False  # an adult's fixed dose, and the patient is a child
+
+    @property
+    def holds(self) -> bool:
+        return all(state is Match.HOLDS for state in self.states)
 
     @property
     def fires(self) -> bool:
-        return all(state is Match.HOLDS for state in self.states)
+        return self.holds and not self.barred
 
     @property
     def verdict(self) -> Verdict:
@@ -50,12 +58,32 @@ class Assessed:
 
 
 def assess(rules: Iterable[Rule], patient: Patient, library: Library) -> list[Assessed]:
-    """Every rule that carries a verdict, with its conditions looked up."""
+    """Every rule that carries a verdict, with its conditions looked up.
+
+    A child gets no adult's amount: a fact that gives one and says nothing of age or weight does not speak of children.
+    """
+    child = patient.age_years is not None and patient.age_years < ADULT_YEARS
     return [
-        Assessed(rule, tuple(evaluate(condition, patient, library) for condition in rule.when))
+        Assessed(
+            rule,
+            tuple(evaluate(condition, patient, library) for condition in rule.when),
+            barred=child and gives_adult_amount(rule.fact),
+        )
         for rule in rules
         if rule.fact.verdict is not None
     ]
+
+
+def gives_adult_amount(fact: Fact) -> bool:
+    """Whether a fact gives a fixed amount that its source set for adults.
+
+    Not so where it is a child's dose, names an age or a weight, or doses by body size; a share of the usual dose, or
+    a ceiling, is no amount by itself.
+    """
+    action = fact.action
+    if action is None or action.dose is None or per_body(action.unit)[1] or fact.type is FactType.PAEDIATRIC:
+        return False
+    return not any(c.field in BODY_FIELDS for c in flat(fact.when))
 
 
 def beyond(item: Assessed, patient: Patient) -> tuple[Condition, ...]:

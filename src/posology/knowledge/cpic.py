@@ -23,8 +23,15 @@ from posology.knowledge.match import phenotype_name
 COLUMNS = ("drug", "gene_lookup", "population", "classification", "recommendation")
 GENERAL = ("", "general")
 # The indications of our facts as CPIC's clopidogrel guideline (2022) names its populations.
-POPULATIONS = {"acute coronary syndrome": "CVI ACS PCI", "stroke prevention": "NVI"}
-GENES_OF_CONDITIONS = {"g6pd deficiency": ("G6PD", "deficient")}
+POPULATIONS = {
+    "acute coronary syndrome": "CVI ACS PCI",
+    "stroke prevention": "NVI",
+    "stable cardiovascular disease": "CVI non-ACS non-PCI",
+}
+GENES_OF_CONDITIONS = {
+    "g6pd deficiency": ("G6PD", "deficient"),
+    "g6pd deficiency with chronic hemolysis": ("G6PD", "deficient with cnsha"),
+}
 # Of another gene in the same row: what leaves the recommendation to the gene of the fact.
 UNREMARKABLE = ("normal metabolizer", "normal function", "negative", "no result")
 # Activity scores up to which a phenotype reaches: CYP2D6 after the consensus of 2019, CYP2C9 and DPYD after CPIC.

@@ -241,8 +241,15 @@ class SourceRef(Frozen):
 
 
 class Verified(Frozen):
+    """What someone held a fact against: its drug, condition and action, read beside the text that supports all three.
+
+    cpic: a row of CPIC's own table. label: a section of a US label. second_source: another published text, at an
+    address. A text that is silent on a number of the fact, or says something else, verifies nothing.
+    """
+
     by: Literal["cpic", "label", "second_source", "none"]
     date: str = ""  # ISO date of the check; empty only with by = "none"
+    at: str = ""  # what was read: "Norvasc 2014, drug interactions", or an address
 
 
 class Fact(Frozen):

@@ -71,6 +71,8 @@ def judge(patient: Patient, drug: str, library: Library | None = None) -> Judgem
     if not findings.fired and not missing and not labels:
         missing = coverage.only_ways_to_dose(findings.items, person, children_only=bool(answering))
         labels = [] if missing or answering else [coverage.NOTHING]
+    if findings.for_adults:  # a restriction that gives an adult's amount: what a child needs is not known
+        labels.append(coverage.CHILDS_DOSE)
     if missing or labels:
         return _insufficient(name, findings, tuple(dict.fromkeys(missing)), tuple(labels))
     return _answer(person, name, library, findings)
@@ -84,6 +86,11 @@ class Findings:
     others: tuple[Assessed, ...] = ()  # other views and jurisdictions
     fired: tuple[Assessed, ...] = ()
     safe: tuple[tuple[Assessed, tuple[Condition, ...]], ...] = ()
+
+    @property
+    def for_adults(self) -> bool:
+        """Whether a restriction holds whose amount is not for this patient, a child."""
+        return any(item.barred and item.holds and item.verdict is not Verdict.OK for item in self.items)
 
     @property
     def verdict(self) -> Verdict:

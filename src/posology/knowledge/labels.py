@@ -36,10 +36,11 @@ _BRACKETED = re.compile(
     r"|\bsee (?:warnings|adverse|clinical|drug|precautions|use in)\b[^.\n]*?\([\d., ]+\)(?:,? and [a-z ]+\([\d., ]+\))*"
 )
 _ASIDES = re.compile(
-    r"\b(?:because of|such as)\b[^.\n]*|\b(?:unless|except)\b[^.\n,;)]*|\bwithout an? (?:permanent )?pacem\w+"
+    r"\b(?:because of|such as|since)\b[^.\n]*|\b(?:unless|except)\b[^.\n,;)]*|\bwithout an? (?:permanent )?pacem\w+"
 )
 _EXPLAINS = re.compile(
-    r"\b(?:has|have) been reported\b|\bmay (?:involve|range)\b|\bincreases the risk\b|\bmore likely to\b"
+    r"\b(?:has|have) been reported\b|\bmay (?:involve|range|complicate)\b|\bincreases the risk\b|\bmore likely to\b"
+    r"|\bhave produced\b|\bshould be given as\b|\btime course\b"
 )
 
 

@@ -120,6 +120,19 @@ class Library:
         """The facts that may decide about the drug: its own, its classes', and interactions from the other side."""
         return self._rules.get(drug, ())
 
+    def interaction_pairs(self) -> frozenset[frozenset[str]]:
+        """The pairs of drugs on which some fact gives a verdict, facts about classes expanded to their members."""
+        return frozenset(
+            frozenset((name, other))
+            for name, rules in self._rules.items()
+            for rule in rules
+            if not rule.mirrored and rule.fact.verdict is not None
+            for condition in rule.when
+            if condition.kind in ("comed", "comed_class")
+            for other in (self.members(condition.field) if condition.kind == "comed_class" else (condition.field,))
+            if other != name
+        )
+
 
 def plain(text: str) -> str:
     """Lower case, single spaces; hyphens and slashes count as spaces where names are compared."""

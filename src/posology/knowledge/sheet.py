@@ -17,7 +17,7 @@ from posology.knowledge.words import LABELS
 COLUMNS = (
     "id", "type", "drug", "class", "conditions", "verdict", "action", "mechanism", "effect", "risk", "alternatives",
     "monitoring", "antidote", "severity", "evidence", "jurisdiction", "as_of", "sources", "verified_by",
-    "verified_date", "exceptions", "requires", "view", "conflicts_with",
+    "verified_date", "verified_at", "exceptions", "requires", "view", "conflicts_with",
 )  # fmt: skip
 Row = dict[str, str]
 
@@ -105,6 +105,7 @@ def _row(fact: Fact, library: Library) -> Row:
         ),
         "verified_by": fact.verified.by,
         "verified_date": fact.verified.date,
+        "verified_at": fact.verified.at,
         "exceptions": "; ".join(fact.exceptions),
         "requires": "; ".join(fact.requires),
         "view": fact.view,
