@@ -8,9 +8,11 @@ from typing import Any
 from posology.config import RunConfig
 from posology.curriculum.records import Case
 from posology.evaluation.grading import judged_stops
+from posology.evaluation.reader_figures import reader_figures
 from posology.evaluation.reading_text import library_names
 from posology.evaluation.scorecard import STAGES, build_scorecard, write_scorecard
 from posology.files import atomic_write_json, read_json, sha256_text, write_jsonl
+from posology.knowledge.library import load_library
 from posology.models.device import device_of, pick_device
 from posology.models.llama import language_model
 from posology.models.loading import load_language_model
@@ -55,6 +57,7 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
         exam, rows, library_names(library), run=run.name, seed=config.seed, stops=judged_stops(library),
         reward=read_json(heldout) if heldout.is_file() else {},
         train=[d for d in curriculum.dialogues if d.split == "train"], draws=config.evaluation.bootstrap,
+        reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
     write_scorecard(run.scorecard_path, card)
     shown = [answer.as_json(comparison) for comparison in answer.compare(run, SHOWCASE, stages)]

@@ -210,6 +210,7 @@ class Card:
     baselines: tuple[tuple[str, tuple[Measure, ...]], ...]
     comparisons: tuple[Comparison, ...]
     misses: tuple[Miss, ...]
+    reader: tuple[Measure, ...]  # the reader of answers, on answers that a person labelled
     best_stage: str
     other: tuple[tuple[str, str], ...]  # whatever else it holds: key, value
 
