@@ -147,6 +147,24 @@ def test_baselines_mean_what_they_say() -> None:
     assert found["nearest training question"]["headline"]["dose"]["value"] == 1  # the very question was trained on
 
 
+def test_best_of_n_is_a_baseline_and_a_rival() -> None:
+    """What the reward models chose is compared on sampled answers, and is no stage of its own."""
+    cases = exam()
+    answered = [
+        *rows(cases, "sft", terse), *rows(cases, "sft", terse, "sample"), *rows(cases[:40], "best_of_8", gold, "sample"),
+        *rows(cases, "ppo", gold, "sample"),
+    ]  # fmt: skip
+    made = build_scorecard(cases, answered, NAMES, run="r", seed=0, draws=200)
+    assert list(made["stages"]) == ["sft", "ppo"]
+    chosen = made["baselines"]["best_of_8"]
+    assert chosen["headline"]["usefulness"]["value"] == 10 and "reward models" in chosen["note"]
+    against = {(c["a"], c["measure"]): c for c in made["comparisons"] if c["b"] == "best_of_8"}
+    assert set(against) == {("sft", "usefulness"), ("ppo", "usefulness")}
+    assert against["ppo", "usefulness"]["difference"] == 0
+    assert against["sft", "usefulness"]["difference"] < -1 and against["sft", "usefulness"]["p_holm"] < 0.1
+    assert against["sft", "usefulness"]["n"] < 40  # of those asked, the ones that can be answered
+
+
 def test_an_answer_to_another_exam_is_refused() -> None:
     with pytest.raises(UserError, match="does not hold"):
         grade_answers({}, [{"case_id": "nobody", "stage": "sft", "text": ""}], NAMES)

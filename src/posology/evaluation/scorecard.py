@@ -13,14 +13,17 @@ from posology.curriculum.records import Case, Dialogue
 from posology.evaluation.baselines import UNTRAINED, baseline_answers
 from posology.evaluation.claims import StopsFor
 from posology.evaluation.grading import Graded, Groups, by_id, grade_answers, group, select
-from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra, headline, measure_all
+from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra, headline, measure_all, usefulness
 from posology.evaluation.reading_text import Names
 from posology.evaluation.scorers import ItemScore
-from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, compare_paired, holm
+from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, as_json, compare_paired, holm
 from posology.files import atomic_write_json
 
 STAGES = ("pretrain", "sft", "dpo", "ppo")
 COMPARED = (("sft", "pretrain"), ("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo"))  # (a, b): is a better than b?
+BEST_OF = "best_of_"  # and how many: the stage whose answers the reward models chose among SFT's
+CHOSEN = "of so many answers that SFT gave at temperature 1, the one that the reward models put first"
+RIVALS = ("sft", "dpo", "ppo")  # compared with it
 MISSES = 20  # worst answers kept on the card, a stage
 
 
@@ -41,7 +44,7 @@ def build_scorecard(
 ) -> dict[str, Any]:
     """The scorecard as plain JSON values.
 
-    `rows` are those of answers.jsonl; a stage named "untrained" becomes a baseline. `reward` is what the reward
+    `rows` are those of answers.jsonl; stages named "untrained" and "best_of_8" become baselines. `reward` is what the reward
     stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something to
     learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
     `stages` are those to grade, and `compared` the pairs (a, b) to set against each other.
@@ -49,6 +52,8 @@ def build_scorecard(
     exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
     graded = group(grade_answers(exam, rows, names, stops))
     present = [stage for stage in stages if any(name == stage for name, _ in graded)]
+    chosen = sorted({name for name, _ in graded if name.startswith(BEST_OF)})
+    against = [(stage, name) for name in chosen for stage in RIVALS if stage in present]
     card: dict[str, Any] = {
         "run": run,
         "seed": seed,
@@ -56,12 +61,17 @@ def build_scorecard(
         "stages": {stage: _stage(graded, stage, exam, draws) for stage in present},
         "reward": dict(reward or {}),
         "baselines": _baselines(exam, graded, names, stops, train, draws),
-        "comparisons": comparisons(graded, present, draws, compared),
+        "comparisons": comparisons(graded, [*present, *chosen], draws, [*compared, *against]),
     }
     if reader:
         card["reader"] = dict(reader)
     card["best_stage"] = best_stage(card)
     return card
+
+
+def best_of_name(answers: int) -> str:
+    """The name of the baseline that chooses among so many answers."""
+    return f"{BEST_OF}{answers}"
 
 
 def write_scorecard(path: Path, card: Mapping[str, Any]) -> None:
@@ -102,6 +112,9 @@ def _baselines(
         out[name] = _baseline(grade_answers(exam, rows, names, stops), draws)
     if untrained := select(graded, UNTRAINED, "greedy"):
         out["untrained model"] = _baseline(untrained, draws)
+    for name in sorted({stage for stage, _ in graded if stage.startswith(BEST_OF)}):
+        items = [g.item for g in select(graded, name, "sample")]
+        out[name] = {"headline": {"usefulness": as_json(usefulness(items, draws))}, "extra": {}, "note": CHOSEN}
     if "the judge itself" in out:
         out["the judge itself"]["note"] = "100 % by construction: the judge wrote the gold answers"
     return out
