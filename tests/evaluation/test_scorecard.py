@@ -17,6 +17,7 @@ from posology.evaluation.measures import GATES, gates, score_length
 from posology.evaluation.scorecard import best_stage, build_scorecard, misses, table, write_scorecard
 from posology.knowledge.library import load_library
 from posology.knowledge.patient import Allergy, Genotype
+from posology.runs import Run
 
 from .exams import NAMES, amoxicillin_20, metformin_28, metformin_60, no_egfr, unknown_drug, warfarin_ibuprofen
 
@@ -79,8 +80,20 @@ def test_shape(both: dict[str, Any], tmp_path: Path) -> None:
     assert set(headline["safety"]["gates"]) | set(headline["humility"]["gates"]) == set(GATES)
     assert {"unsafe_reassurance", "critical_dose_errors", "dose_closed_book"} <= both["stages"]["ppo"]["extra"].keys()
     assert {"a", "b", "measure", "difference", "low", "high", "p_holm", "unit"} <= both["comparisons"][0].keys()
-    write_scorecard(tmp_path / "scorecard.json", both)
-    assert json.loads((tmp_path / "scorecard.json").read_text()) == json.loads(json.dumps(both))
+    write_scorecard(Run(tmp_path), both)
+    facts = both["by_fact"]
+    assert json.loads((tmp_path / "by_fact.json").read_text()) == facts
+    written = json.loads((tmp_path / "scorecard.json").read_text())
+    assert written == json.loads(json.dumps({key: value for key, value in both.items() if key != "by_fact"}))
+
+
+def test_differences_by_fact_add_up_to_the_comparison(both: dict[str, Any]) -> None:
+    """Every fact of the exam has as many items as any other, so the mean over facts is the mean over items."""
+    assert list(both["by_fact"]["differences"]) == ["ppo-sft"]
+    for row in both["comparisons"]:
+        values = [v for v in both["by_fact"]["differences"]["ppo-sft"][row["measure"]] if v is not None]
+        assert len(values) == row["facts"]
+        assert sum(values) / len(values) == pytest.approx(row["difference"], abs=1e-4)
 
 
 def test_gold_answers_are_perfect_and_few(both: dict[str, Any]) -> None:

@@ -80,7 +80,12 @@ def _extra(stage: str) -> dict[str, Any]:
             "CONTRAINDICATED": {"CONTRAINDICATED": 512, "AVOID": 8},
             "OK": {"OK": 610, "CAUTION": 12, "NONE": 1},
         },
-        "calibration": {"n": 3112, "ece": 0.041, "brier": 0.066, "risk_coverage": {"risk": [0.01, 0.1]}},
+        "calibration": {
+            "n": 3112,
+            "ece": 0.041,
+            "brier": 0.066,
+            "risk_coverage": {"area": 0.021, "curve": [[0.5, 0.01], [1.0, 0.1]]},
+        },
         "score_length_spearman": -0.04,
     }
 

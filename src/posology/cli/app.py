@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, kb, stages
+from posology.cli import ask, cases, data, evaluate, kb, results, stages
 
 app = typer.Typer(
     name="posology",
@@ -36,6 +36,7 @@ for name in ("pretrain", "sft", "reward", "ppo", "dpo"):
 app.command("doctor")(evaluate.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(evaluate.report)
+app.command("results")(results.results)
 app.command("ask")(ask.ask)
 app.command("chat")(ask.chat)
 app.command("compare")(ask.compare)

@@ -175,6 +175,7 @@ def grade_candidate(
         stops=judged_stops(library), draws=config.evaluation.bootstrap, stages=(name, *against),
         compared=[(name, stage) for stage in against], reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
+    del card["by_fact"]  # for a run's own stages, over several seeds
     card["best_stage"] = None  # nothing was chosen on the development split
     given = [answers[case_id] for case_id in exam.asked if case_id in answers]
     card["stages"][name]["extra"] |= {

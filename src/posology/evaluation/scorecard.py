@@ -5,8 +5,8 @@ Not for care of patients: the knowledge base has not been reviewed by a clinicia
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from posology.curriculum.records import Case, Dialogue
@@ -17,7 +17,8 @@ from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra,
 from posology.evaluation.reading_text import Names
 from posology.evaluation.scorers import ItemScore
 from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, as_json, compare_paired, holm
-from posology.files import atomic_write_json
+from posology.files import atomic_write_json, atomic_write_text
+from posology.runs import Run
 
 STAGES = ("pretrain", "sft", "dpo", "ppo")
 COMPARED = (("sft", "pretrain"), ("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo"))  # (a, b): is a better than b?
@@ -63,6 +64,9 @@ def build_scorecard(
         "baselines": _baselines(exam, graded, names, stops, train, draws),
         "comparisons": comparisons(graded, [*present, *chosen], draws, [*compared, *against]),
     }
+    card["by_fact"] = by_fact(
+        graded, [pair for pair in (*compared, *against) if "pretrain" not in pair], [*present, *chosen]
+    )
     if reader:
         card["reader"] = dict(reader)
     card["best_stage"] = best_stage(card)
@@ -74,8 +78,10 @@ def best_of_name(answers: int) -> str:
     return f"{BEST_OF}{answers}"
 
 
-def write_scorecard(path: Path, card: Mapping[str, Any]) -> None:
-    atomic_write_json(path, card)
+def write_scorecard(run: Run, card: Mapping[str, Any]) -> None:
+    """scorecard.json, and by_fact.json for comparisons over several seeds."""
+    atomic_write_json(run.scorecard_path, {key: value for key, value in card.items() if key != "by_fact"})
+    atomic_write_text(run.by_fact_path, json.dumps(card["by_fact"], ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def _stage(graded: Groups, stage: str, exam: Mapping[str, Case], draws: int) -> dict[str, Any]:
@@ -169,6 +175,41 @@ def _paired(graded: Groups, a: str, b: str, name: str, draws: int) -> Paired | U
         binary=name in MEASURES,
         draws=draws,
     )
+
+
+def by_fact(graded: Groups, compared: Sequence[tuple[str, str]], stages: Sequence[str]) -> dict[str, Any]:
+    """What comparisons over seeds are made of: for each "a-b" and measure, a fact's mean difference on shared items.
+
+    {"facts": [fact, ...], "differences": {"ppo-sft": {"usefulness": [0.5, null, ...]}}}: null where nothing was asked.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for a, b in compared:
+        if a not in stages or b not in stages:
+            continue
+        for name in (*MEASURES, "usefulness", "usefulness_greedy"):
+            mode = "sample" if name == "usefulness" else "greedy"
+            first, second = (_values(graded, stage, name, mode) for stage in (a, b))
+            sums: dict[str, list[float]] = {}
+            for case in first.keys() & second.keys():
+                sums.setdefault(first[case][1], []).append(first[case][0] - second[case][0])
+            if sums:
+                found.setdefault(f"{a}-{b}", {})[name] = {fact: sum(d) / len(d) for fact, d in sums.items()}
+    facts = sorted({fact for measures in found.values() for values in measures.values() for fact in values})
+    return {
+        "facts": facts,
+        "differences": {
+            pair: {
+                name: [_short(values[fact]) if fact in values else None for fact in facts]
+                for name, values in measures.items()
+            }
+            for pair, measures in found.items()
+        },
+    }
+
+
+def _short(value: float) -> float:
+    """Four places, and a whole number without any: there are thousands of them."""
+    return round(value) if value == round(value) else round(value, 4)
 
 
 def _values(graded: Groups, stage: str, name: str, mode: Any) -> dict[str, tuple[float, str]]:

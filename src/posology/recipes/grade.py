@@ -61,7 +61,7 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
         train=[d for d in curriculum.dialogues if d.split == "train"], draws=config.evaluation.bootstrap,
         reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
-    write_scorecard(run.scorecard_path, card)
+    write_scorecard(run, card)
     shown = [answer.as_json(comparison) for comparison in answer.compare(run, SHOWCASE, stages)]
     atomic_write_json(run.path / "showcase.json", {"questions": shown})
     checks = doctor.inspect(run, curriculum)
