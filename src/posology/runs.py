@@ -206,6 +206,11 @@ class Run:
         return self.path / "by_fact.json"
 
     @property
+    def leakage_path(self) -> Path:
+        """What the exam shares with training."""
+        return self.path / "leakage.json"
+
+    @property
     def multiple_choice_path(self) -> Path:
         """The exam's multiple-choice form, as the stages did in it."""
         return self.path / "multiple_choice.json"

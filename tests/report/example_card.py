@@ -220,3 +220,10 @@ CHECKS = [
     {"name": "pretraining starts near ln V", "passed": True, "detail": "8.0512 nats, expected 8.0301 ± 0.8"},
     {"name": "KL is held at its target", "passed": False, "detail": "last five rollouts 4.02 nats, target 3.0"},
 ]
+
+LEAKAGE = {
+    "clean": True,
+    "leaks": [],
+    "checks": ["names of S4 and S5 in any text that was trained on"],
+    "overlaps": [{"split": "S1", "questions": 1385, "shared": 34, "close": 52, "examples": ["Is metformin ok?"]}],
+}

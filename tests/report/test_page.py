@@ -4,9 +4,11 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from posology.files import atomic_write_json
 from posology.report.gather import gather
 from posology.report.page import LARGEST, render, write_report
 from posology.report.view import RunView
@@ -168,3 +170,15 @@ def test_forced_is_told_where_the_stage_stands(tmp_path) -> None:
 
 def test_no_path_of_this_machine(page: str, run: Run) -> None:
     assert str(run.path) not in page and str(run.path.parent) not in page
+
+
+def test_the_grader_is_graded_and_leakage_told(page: str, view: RunView, tmp_path: Path) -> None:
+    said = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "The grader, graded" in said and "312 / 314" in said
+    assert "Does the exam leak into training? ✓ clean" in said and "1,385" in said
+    run = make_run(tmp_path)
+    atomic_write_json(
+        run.leakage_path, {"clean": False, "leaks": ["names of S4: <b>x</b>"], "overlaps": [{"split": 1}]}
+    )
+    leaking = render(gather(run))
+    assert "✕" in leaking and "names of S4: &lt;b&gt;x&lt;/b&gt;" in leaking

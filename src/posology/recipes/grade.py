@@ -1,4 +1,4 @@
-"""Sit the exam with every finished stage, and write answers.jsonl, showcase.json, doctor.json and scorecard.json."""
+"""Sit the exam with every finished stage; write answers.jsonl, scorecard.json, leakage.json, showcase.json, doctor.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from posology.config import RunConfig
+from posology.curriculum import leakage
 from posology.curriculum.records import Case
 from posology.evaluation.grading import judged_stops
 from posology.evaluation.reader_figures import reader_figures
@@ -62,6 +63,7 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
         reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
     write_scorecard(run, card)
+    atomic_write_json(run.leakage_path, leakage.report(curriculum))
     shown = [answer.as_json(comparison) for comparison in answer.compare(run, SHOWCASE, stages)]
     atomic_write_json(run.path / "showcase.json", {"questions": shown})
     checks = doctor.inspect(run, curriculum)

@@ -23,7 +23,9 @@ from posology.report.view import (
     Check,
     ConfigView,
     FileView,
+    Leakage,
     Number,
+    Overlap,
     Question,
     RewardView,
     Row,
@@ -62,6 +64,7 @@ def gather(run: Run) -> RunView:
         card=_card(run, reader),
         questions=questions,
         prompt_tokens=_tokens(run, questions, reader),
+        leakage=_leakage(run, reader),
         checks=_checks(reader),
         files=tuple(sorted(reader.files.values(), key=lambda file: file.name)),
         damaged=tuple(reader.damaged),
@@ -152,6 +155,20 @@ def _check_rows(rows: object) -> tuple[Check, ...]:
 def _checks(reader: _Reader) -> tuple[Check, ...] | None:
     rows = reader.json(reader.root / DOCTOR)
     return None if rows is None else _check_rows(rows)
+
+
+def _leakage(run: Run, reader: _Reader) -> Leakage | None:
+    raw = reader.json(run.leakage_path)
+    if not isinstance(raw, dict):
+        return None
+    file, overlaps = reader.name(run.leakage_path), []
+    for i, row in enumerate(raw.get("overlaps") or ()):
+        keys = ("questions", "shared", "close")
+        counted = [number(row.get(key), file, f"overlaps[{i}].{key}") for key in keys]
+        if counted[0] and counted[1] and counted[2]:
+            overlaps.append(Overlap(plain(row.get("split", "")), counted[0], counted[1], counted[2]))
+    leaks, checks = (tuple(plain(line) for line in raw.get(key) or ()) for key in ("leaks", "checks"))
+    return Leakage(raw.get("clean") is True, leaks, checks, tuple(overlaps), file)
 
 
 # -- the run ----------------------------------------------------------------------------------------------------------

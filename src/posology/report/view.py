@@ -285,6 +285,27 @@ class ConfigView:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How many questions of a split come close to training, and in which way."""
+
+    split: str
+    questions: Number
+    shared: Number
+    close: Number
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """leakage.json: what the exam shares with training."""
+
+    clean: bool
+    leaks: tuple[str, ...]
+    checks: tuple[str, ...]
+    overlaps: tuple[Overlap, ...]
+    file: str
+
+
+@dataclass(frozen=True)
 class FileView:
     """A file that the report was made from."""
 
@@ -311,6 +332,7 @@ class RunView:
     card: Card | None
     questions: tuple[Question, ...]
     prompt_tokens: tuple[str, ...]  # the first question, cut by the run's own tokenizer
+    leakage: Leakage | None
     checks: tuple[Check, ...] | None  # None: posology doctor has not looked at this run
     files: tuple[FileView, ...]
     damaged: tuple[str, ...]  # files that could not be read, and why
