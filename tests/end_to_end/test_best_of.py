@@ -36,13 +36,16 @@ def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished) -> None:
     rows = [row for row in written if row["stage"] == "best_of_4"]
     assert len(rows) == 8
     tokenizer = load_tokenizer(run.stage("sft").final)
+    compared = 0
     for row in rows:
         ids = [*tokenizer.encode_answer(row["text"]), *([tokenizer.end] if row["finished"] else [])]
         if tokenizer.decode(ids) != row["text"] or len(ids) != row["tokens"]:
             continue  # sampled in other pieces than its text is encoded in
         (score,) = rewards_of(run, [(cases[row["case_id"]].question, ids)])
+        compared += 1
         penalty = 0.0 if row["finished"] else config.ppo.no_stop_penalty
         assert row["score"] == pytest.approx(score - penalty, abs=0.05)  # bf16, in other company
+    assert compared >= 4
 
 
 def test_the_card_sets_ppo_against_it(smoke: Finished) -> None:
