@@ -1,6 +1,7 @@
 """The only module that knows what a run directory holds.
 
-runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  by_fact.json  report.html
+runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  by_fact.json  leakage.json  report.html
+  multiple_choice.json                      where the exam's multiple-choice form was given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
   tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/

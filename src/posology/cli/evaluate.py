@@ -10,11 +10,12 @@ import typer
 
 from posology.cli.ask import find_run
 from posology.cli.candidate import Candidate, candidate_lines, sit
-from posology.cli.cases import Splits
+from posology.cli.cases import Splits, split_names
 from posology.cli.stages import Runs
-from posology.cli.terminal import console
+from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError, load_config
 from posology.files import atomic_write_json, read_json
+from posology.runs import Run
 
 RunArgument = Annotated[str, typer.Argument(help="A run's name, or its path (runs/laptop).")]
 Answers = Annotated[
@@ -35,6 +36,9 @@ Rows = Annotated[int, typer.Option("--rows", min=1, help="Questions that --model
 Against = Annotated[
     str, typer.Option("--against", help="Compare, case by case, with this stage of the run: sft, dpo or ppo.")
 ]
+Choice = Annotated[
+    bool, typer.Option("--multiple-choice", help="The run's stages in the exam's multiple-choice form instead.")
+]
 RED = 3  # a quality gate failed
 
 
@@ -42,10 +46,15 @@ def evaluate(
     run: RunArgument = "laptop", runs: Runs = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard's JSON instead of tables.")] = False,
     answers: Answers = None, model: Model = "", instructions: Instructions = None, name: Name = "",
-    splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "",
+    splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "", multiple_choice: Choice = False,
 ) -> None:  # fmt: skip
     """Grade every finished stage of a run; or let another model sit its exam, with --answers or --model."""
     where = find_run(run, runs)
+    if multiple_choice:
+        if answers is not None or model:
+            raise ConfigError("--multiple-choice is for a run's own stages", "for others: lm_eval_tasks/posology")
+        _choose(where, splits, limit, as_json)
+        return
     asked = Candidate(answers, model, instructions, name, splits, limit, rows, against)
     if answers is not None or model:
         _show(sit(where, asked), as_json)
@@ -59,6 +68,27 @@ def evaluate(
     grade(load_config(where.config_path), where, _progress())
     write_report(where)
     _show(read_json(where.scorecard_path), as_json)
+
+
+def _choose(where: Run, splits: str, limit: int, as_json: bool) -> None:
+    """Give the stages the exam as multiple choice; print acc and acc_norm."""
+    from posology.cli.stages import _progress
+    from posology.evaluation.candidate import exam_of, some_of
+    from posology.recipes.multiple_choice import multiple_choice
+
+    exam = exam_of(where, split_names(splits))
+    card = multiple_choice(load_config(where.config_path), where, some_of(exam, limit) if limit else exam, _progress())
+    if as_json:
+        print(json.dumps(card, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        [stage, name, f"{100 * cell['value']:.1f} %", f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]", cell["n"]]
+        for stage, block in card["stages"].items()
+        for name, cell in block.items()
+    ]
+    columns = ["stage", "score", "value", "95 % interval", "n"]
+    console().print(table("the exam as multiple choice", columns, rows, {2, 3, 4}))
+    print(f"{where.multiple_choice_path}\n{NOT_FOR_CARE}")
 
 
 def _show(card: dict[str, Any], as_json: bool) -> None:
