@@ -1,7 +1,7 @@
 """The only module that knows what a run directory holds.
 
 runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  by_fact.json  leakage.json  report.html
-  multiple_choice.json                      where the exam's multiple-choice form was given too
+  multiple_choice.json  human.json          where the exam's multiple-choice form or experts' scores were given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
   tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/
@@ -210,6 +210,11 @@ class Run:
     def leakage_path(self) -> Path:
         """What the exam shares with training."""
         return self.path / "leakage.json"
+
+    @property
+    def human_path(self) -> Path:
+        """Experts' scores of answers against the reward models'."""
+        return self.path / "human.json"
 
     @property
     def multiple_choice_path(self) -> Path:

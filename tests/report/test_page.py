@@ -182,3 +182,15 @@ def test_the_grader_is_graded_and_leakage_told(page: str, view: RunView, tmp_pat
     )
     leaking = render(gather(run))
     assert "✕" in leaking and "names of S4: &lt;b&gt;x&lt;/b&gt;" in leaking
+
+
+def test_experts_scores_are_shown_where_there_are_some(tmp_path: Path, page: str) -> None:
+    assert "Rewards against people" not in page
+    run = make_run(tmp_path)
+    row = {"question": "Is it <i>ok</i>?", "answer": "Yes.", "reward": 2.5, "human": 1.0, "gap": 0.9}
+    spearman = {"value": 0.61, "low": 0.4, "high": 0.77}
+    atomic_write_json(run.human_path, {"answers": 40, "spearman": spearman, "model_likes": [row], "people_like": [{}]})
+    shown = render(gather(run))
+    said = " ".join(re.sub(r"<[^>]+>", " ", shown).split())
+    assert "Rewards against people" in said and "[0.40, 0.77]" in said
+    assert "Is it &lt;i&gt;ok&lt;/i&gt;?" in shown and "Liked by people" not in said

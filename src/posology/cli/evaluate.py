@@ -39,6 +39,9 @@ Against = Annotated[
 Choice = Annotated[
     bool, typer.Option("--multiple-choice", help="The run's stages in the exam's multiple-choice form instead.")
 ]
+Human = Annotated[
+    Path | None, typer.Option("--human", help="CSV of experts' scores: does the reward rank answers as they do?")
+]
 RED = 3  # a quality gate failed
 
 
@@ -47,6 +50,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard's JSON instead of tables.")] = False,
     answers: Answers = None, model: Model = "", instructions: Instructions = None, name: Name = "",
     splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "", multiple_choice: Choice = False,
+    human: Human = None,
 ) -> None:  # fmt: skip
     """Grade every finished stage of a run; or let another model sit its exam, with --answers or --model."""
     where = find_run(run, runs)
@@ -54,6 +58,9 @@ def evaluate(
         if answers is not None or model:
             raise ConfigError("--multiple-choice is for a run's own stages", "for others: lm_eval_tasks/posology")
         _choose(where, splits, limit, as_json)
+        return
+    if human is not None:
+        _hold_against_people(where, human, as_json)
         return
     asked = Candidate(answers, model, instructions, name, splits, limit, rows, against)
     if answers is not None or model:
@@ -89,6 +96,36 @@ def _choose(where: Run, splits: str, limit: int, as_json: bool) -> None:
     columns = ["stage", "score", "value", "95 % interval", "n"]
     console().print(table("the exam as multiple choice", columns, rows, {2, 3, 4}))
     print(f"{where.multiple_choice_path}\n{NOT_FOR_CARE}")
+
+
+def _hold_against_people(where: Run, path: Path, as_json: bool) -> None:
+    """Rank correlation of reward and experts' scores; the answers that one likes and the other does not."""
+    from posology.recipes.human import human
+    from posology.report.page import write_report
+
+    found = human(load_config(where.config_path), where, path)
+    if where.scorecard_path.is_file():
+        write_report(where)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    sizes = f"{found['answers']} answers to {found['questions']} questions, {found['raters']} raters"
+    rows = [[name, *("none" if found[name][part] is None else f"{found[name][part]:+.3f}" for part in ("value", "low", "high"))]
+            for name in ("spearman", "kendall")]  # fmt: skip
+    console().print(
+        table(f"reward against people: {sizes}", ["rank correlation", "value", "low", "high"], rows, {1, 2, 3})
+    )
+    if found["between_raters"] is not None:
+        print(f"raters among themselves (mean Spearman): {found['between_raters']:+.3f}")
+    for key, title in (
+        ("model_likes", "liked by the model, not by people"),
+        ("people_like", "liked by people, not by the model"),
+    ):
+        for row in found[key]:
+            print(
+                f"\n{title}: reward {row['reward']:+.2f}, people {row['human']:g}\n  asked  {row['question']}\n  said   {row['answer']}"
+            )
+    print(f"\n{where.human_path}\n{NOT_FOR_CARE}")
 
 
 def _show(card: dict[str, Any], as_json: bool) -> None:

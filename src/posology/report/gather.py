@@ -16,13 +16,15 @@ import yaml
 
 from posology.errors import UserError
 from posology.files import read_json
-from posology.report.card import finite, number, read_card, read_reward
+from posology.report.card import finite, measure, number, read_card, read_reward
 from posology.report.view import (
     ANSWERING,
     Card,
     Check,
     ConfigView,
+    Disputed,
     FileView,
+    HumanView,
     Leakage,
     Number,
     Overlap,
@@ -65,6 +67,7 @@ def gather(run: Run) -> RunView:
         questions=questions,
         prompt_tokens=_tokens(run, questions, reader),
         leakage=_leakage(run, reader),
+        human=_human(run, reader),
         checks=_checks(reader),
         files=tuple(sorted(reader.files.values(), key=lambda file: file.name)),
         damaged=tuple(reader.damaged),
@@ -155,6 +158,27 @@ def _check_rows(rows: object) -> tuple[Check, ...]:
 def _checks(reader: _Reader) -> tuple[Check, ...] | None:
     rows = reader.json(reader.root / DOCTOR)
     return None if rows is None else _check_rows(rows)
+
+
+def _human(run: Run, reader: _Reader) -> HumanView | None:
+    raw = reader.json(run.human_path)
+    if not isinstance(raw, dict):
+        return None
+    file = reader.name(run.human_path)
+    names = ("spearman", "kendall", "between_raters", "answers", "questions", "raters")
+    found = [measure(name, raw.get(name), file, name) for name in names]
+    model, people = (_disputed(raw, key, file) for key in ("model_likes", "people_like"))
+    return HumanView(tuple(one for one in found if one), model, people, file)
+
+
+def _disputed(raw: Mapping[str, Any], key: str, file: str) -> tuple[Disputed, ...]:
+    out = []
+    for i, row in enumerate(raw.get(key) or ()):
+        reward, people = (number(row.get(part), file, f"{key}[{i}].{part}") for part in ("reward", "human"))
+        if reward and people:
+            question, answer = (plain(render(str(row.get(part, "")))) for part in ("question", "answer"))
+            out.append(Disputed(question, answer, reward, people))
+    return tuple(out)
 
 
 def _leakage(run: Run, reader: _Reader) -> Leakage | None:

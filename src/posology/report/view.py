@@ -306,6 +306,26 @@ class Leakage:
 
 
 @dataclass(frozen=True)
+class Disputed:
+    """An answer that the reward models and people rank differently."""
+
+    question: str
+    answer: str
+    reward: Number
+    people: Number
+
+
+@dataclass(frozen=True)
+class HumanView:
+    """human.json: experts' scores against rewards."""
+
+    correlations: tuple[Measure, ...]
+    model_likes: tuple[Disputed, ...]
+    people_like: tuple[Disputed, ...]
+    file: str
+
+
+@dataclass(frozen=True)
 class FileView:
     """A file that the report was made from."""
 
@@ -333,6 +353,7 @@ class RunView:
     questions: tuple[Question, ...]
     prompt_tokens: tuple[str, ...]  # the first question, cut by the run's own tokenizer
     leakage: Leakage | None
+    human: HumanView | None  # None: no experts were asked
     checks: tuple[Check, ...] | None  # None: posology doctor has not looked at this run
     files: tuple[FileView, ...]
     damaged: tuple[str, ...]  # files that could not be read, and why
