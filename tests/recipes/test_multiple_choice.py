@@ -74,3 +74,5 @@ def test_what_cannot_be_asked_is_told(tmp_path: Path) -> None:
         CliRunner().invoke(app, base, catch_exceptions=False)
     with pytest.raises(UserError, match="own stages"):
         CliRunner().invoke(app, [*base, "--model", "x"], catch_exceptions=False)
+    with pytest.raises(UserError, match="each alone"):
+        CliRunner().invoke(app, [*base, "--human", "scores.csv"], catch_exceptions=False)

@@ -81,6 +81,19 @@ def test_what_is_kept_is_small_and_whole(tmp_path: Path) -> None:
     ] | {"gates": 0}
 
 
+def test_multiple_choice_is_kept_of_these_weights_and_of_the_whole_exam(tmp_path: Path) -> None:
+    run = graded(tmp_path, "laptop", 0)
+    run.stage("sft").final.mkdir(parents=True)
+    run.stage("sft").note(digest="abc")
+    share = {"k": 7, "n": 8, "facts": 8, "value": 0.875, "low": 0.5, "high": 0.98}
+    card = {"part": "--splits S1,S2", "digests": {"sft": "abc"}, "stages": {"sft": {"acc": share, "acc_norm": share}}}
+    atomic_write_json(run.multiple_choice_path, card)
+    assert "| SFT, acc | 7 / 8 = 87.5 % [50.0, 98.0] |" in page([artifact(run)])
+    for change in ({"part": "--limit 8"}, {"digests": {"sft": "another"}}):
+        atomic_write_json(run.multiple_choice_path, card | change)
+        assert "multiple_choice" not in artifact(run)
+
+
 def test_runs_that_are_not_ready_are_refused(tmp_path: Path) -> None:
     run = graded(tmp_path, "laptop", 0)
     run.by_fact_path.unlink()

@@ -54,16 +54,18 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Grade every finished stage of a run; or let another model sit its exam, with --answers or --model."""
     where = find_run(run, runs)
+    another = answers is not None or bool(model)
+    if (multiple_choice or human is not None) and (another or (multiple_choice and human is not None)):
+        hint = "one of --multiple-choice, --human, --answers and --model; for other models as multiple choice: lm_eval_tasks"
+        raise ConfigError("--multiple-choice and --human are for a run's own stages, each alone", hint)
     if multiple_choice:
-        if answers is not None or model:
-            raise ConfigError("--multiple-choice is for a run's own stages", "for others: lm_eval_tasks/posology")
         _choose(where, splits, limit, as_json)
         return
     if human is not None:
         _hold_against_people(where, human, as_json)
         return
     asked = Candidate(answers, model, instructions, name, splits, limit, rows, against)
-    if answers is not None or model:
+    if another:
         _show(sit(where, asked), as_json)
         return
     if only := asked.given():

@@ -45,15 +45,15 @@ def build_scorecard(
 ) -> dict[str, Any]:
     """The scorecard as plain JSON values.
 
-    `rows` are those of answers.jsonl; stages named "untrained" and "best_of_8" become baselines. `reward` is what the reward
-    stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something to
-    learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
+    `rows` are those of answers.jsonl; stages named "untrained" and "best_of_8" become baselines. `reward` is what the
+    reward stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something
+    to learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
     `stages` are those to grade, and `compared` the pairs (a, b) to set against each other.
     """
     exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
     graded = group(grade_answers(exam, rows, names, stops))
     present = [stage for stage in stages if any(name == stage for name, _ in graded)]
-    chosen = sorted({name for name, _ in graded if name.startswith(BEST_OF)})
+    chosen = sorted({name for name, _ in graded if name.startswith(BEST_OF) and name not in present})
     against = [(stage, name) for name in chosen for stage in RIVALS if stage in present]
     card: dict[str, Any] = {
         "run": run,
@@ -61,7 +61,7 @@ def build_scorecard(
         "note": "Not for care of patients.",
         "stages": {stage: _stage(graded, stage, exam, draws) for stage in present},
         "reward": dict(reward or {}),
-        "baselines": _baselines(exam, graded, names, stops, train, draws),
+        "baselines": _baselines(exam, graded, names, stops, train, draws) | _chosen(graded, chosen, draws),
         "comparisons": comparisons(graded, [*present, *chosen], draws, [*compared, *against]),
     }
     card["by_fact"] = by_fact(
@@ -118,11 +118,17 @@ def _baselines(
         out[name] = _baseline(grade_answers(exam, rows, names, stops), draws)
     if untrained := select(graded, UNTRAINED, "greedy"):
         out["untrained model"] = _baseline(untrained, draws)
-    for name in sorted({stage for stage, _ in graded if stage.startswith(BEST_OF)}):
-        items = [g.item for g in select(graded, name, "sample")]
-        out[name] = {"headline": {"usefulness": as_json(usefulness(items, draws))}, "extra": {}, "note": CHOSEN}
     if "the judge itself" in out:
         out["the judge itself"]["note"] = "100 % by construction: the judge wrote the gold answers"
+    return out
+
+
+def _chosen(graded: Groups, names: Sequence[str], draws: int) -> dict[str, Any]:
+    """What the reward models chose among SFT's answers: they are sampled, so usefulness is what they can show."""
+    out: dict[str, Any] = {}
+    for name in names:
+        items = [g.item for g in select(graded, name, "sample")]
+        out[name] = {"headline": {"usefulness": as_json(usefulness(items, draws))}, "extra": {}, "note": CHOSEN}
     return out
 
 
@@ -190,7 +196,7 @@ def by_fact(graded: Groups, compared: Sequence[tuple[str, str]], stages: Sequenc
             mode = "sample" if name == "usefulness" else "greedy"
             first, second = (_values(graded, stage, name, mode) for stage in (a, b))
             sums: dict[str, list[float]] = {}
-            for case in first.keys() & second.keys():
+            for case in sorted(first.keys() & second.keys()):
                 sums.setdefault(first[case][1], []).append(first[case][0] - second[case][0])
             if sums:
                 found.setdefault(f"{a}-{b}", {})[name] = {fact: sum(d) / len(d) for fact, d in sums.items()}

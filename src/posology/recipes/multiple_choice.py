@@ -40,12 +40,9 @@ def multiple_choice(config: RunConfig, run: Run, exam: Exam, progress: Progress 
             progress.say(f"{name}: {len(rows):,} questions with {len(rows[0]['choices'])} choices")
             stages[name] = choice_figures(rows, log_likelihoods(run.stage(name).final, rows, config.device))
     card = {
-        "run": run.name,
-        "part": exam.part,
-        "asked": len(exam.asked),
-        "left_out": len(exam.asked) - len(rows),
-        "stages": stages,
-    }
+        "run": run.name, "part": exam.part, "asked": len(exam.asked), "left_out": len(exam.asked) - len(rows),
+        "digests": {name: run.stage(name).manifest().get("digest") for name in stages}, "stages": stages,
+    }  # fmt: skip
     atomic_write_json(run.multiple_choice_path, card)
     return card
 

@@ -25,7 +25,7 @@ MANIFEST = ("seed", "commit", "machine", "versions", "seconds")
 OF_EXTRA = ("unsafe_reassurance", "critical_dose_errors", "dose_closed_book", "verdict_accuracy", "usefulness_greedy",
             "calibration", "answer_tokens", "score_length_spearman")  # fmt: skip
 OF_REWARD = ("heldout_facts", "heldout_wordings", "length_ruler", "probes", "score_length_spearman")
-SEED = re.compile(r"[-._]?(?:seed|s)?[-._]?\d+$")
+SEED = re.compile(r"[-._](?:seed|s)?[-._]?\d+$")
 
 
 def artifact(run: Run) -> dict[str, Any]:
@@ -36,23 +36,29 @@ def artifact(run: Run) -> dict[str, Any]:
     if not run.scorecard_path.is_file() or not run.by_fact_path.is_file():
         raise UserError(f"run {run.name} has no scorecard with its facts", f"posology evaluate {run.path}")
     card = read_json(run.scorecard_path)
-    choice = run.multiple_choice_path
+    digests = {name: run.stage(name).manifest().get("digest") for name in STAGES if run.stage(name).final.is_dir()}
     return {
         "run": run.name,
         "config": SEED.sub("", run.name) or run.name,
         "config_sha256": _config_hash(run),
         **{key: about[key] for key in MANIFEST if key in about},
-        "digests": {
-            name: run.stage(name).manifest().get("digest") for name in STAGES if run.stage(name).final.is_dir()
-        },
+        "digests": digests,
         "best_stage": card["best_stage"],
         "stages": {name: _stage(block) for name, block in card["stages"].items()},
         "reward": {key: card["reward"][key] for key in OF_REWARD if key in card["reward"]},
         "baselines": {name: _figures(block["headline"]) for name, block in card["baselines"].items()},
         "reader": {key: value for key, value in card.get("reader", {}).items() if key != "errors"},
-        **({"multiple_choice": read_json(choice)} if choice.is_file() else {}),
+        **_multiple_choice(run, digests),
         "by_fact": read_json(run.by_fact_path),
     }
+
+
+def _multiple_choice(run: Run, digests: Mapping[str, Any]) -> dict[str, Any]:
+    """The multiple-choice figures, where they are of these weights and not of a few questions for trying out."""
+    path = run.multiple_choice_path
+    card = read_json(path) if path.is_file() else {}
+    same = all(digests.get(stage) == digest for stage, digest in card.get("digests", {}).items())
+    return {"multiple_choice": card} if card and same and "--limit" not in card["part"] else {}
 
 
 def _stage(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,10 @@ def _config(name: str, runs: Sequence[Artifact]) -> Iterator[str]:
     yield _table(["baseline, mean over seeds", *MEASURES], list(_baseline_rows(runs)))
     yield _table(["reader of answers", "read as a person does"], list(_reader_rows(runs[0])))
     if any("multiple_choice" in run for run in runs):
-        yield _table(["multiple choice", *(f"seed {run.get('seed')}" for run in runs)], list(_choice_rows(runs)))
+        asked = runs[0].get("multiple_choice", {}).get("part") or "the whole exam"
+        yield _table(
+            [f"multiple choice, {asked}", *(f"seed {run.get('seed')}" for run in runs)], list(_choice_rows(runs))
+        )
     yield "### Time\n"
     yield _table(
         ["step", *(f"seed {run.get('seed')}" for run in runs)],
