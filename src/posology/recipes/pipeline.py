@@ -84,7 +84,7 @@ def steps(
 def pipeline(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> None:
     """Run every step; the seconds of steps that did work are added to the run's manifest."""
     engine = prepare(config, run)
-    run.update_manifest(status="running", seed=config.seed, machine=run.machine())
+    run.update_manifest(status="running", seed=config.seed, machine=run.machine(), commit=run.commit())
     for step in steps(config, run, engine, progress, force=force):
         started = time.monotonic()
         step.make()
