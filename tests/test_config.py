@@ -48,7 +48,7 @@ def test_frozen() -> None:
         ("ppo.kl_targt=1", "unknown config key ppo.kl_targt", "did you mean ppo.kl_target?"),
         ("ppoo.kl_target=1", "unknown config key ppoo", "did you mean ppo?"),
         ("sft.fit.optimizer.kind=muon", "unknown config key sft.fit.optimizer", "did you mean sft.fit.optimiser?"),
-        ("kl_target=1", "unknown config key kl_target", "did you mean ppo.kl_target?"),
+        ("kl_target=1", "unknown config key kl_target", "did you mean ppo.kl_target or naive.ppo.kl_target?"),
         ("tokenizer.zzz=1", "unknown config key tokenizer.zzz", "tokenizer knows vocabulary"),
         ("ppo.kl_target=7", "bad value ppo.kl_target = 7", "allowed: a number, more than 0, at most 5"),
         ("ppo.kl_target=no idea", "bad value ppo.kl_target = 'no idea'", "allowed: a number, more than 0, at most 5"),

@@ -224,6 +224,7 @@ class Probe:
     name: str
     wins: Measure | None
     gap: Number | None  # sd of the honest answers' scores
+    shift: Number | None  # the same with its sign: above 0 the hacked answer scores higher
     limit: float | None
     n: float | None
     passed: bool | None
