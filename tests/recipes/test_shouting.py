@@ -54,7 +54,7 @@ def shouted(answer: str, number: int) -> str:
 def trained(tokenizer: Tokenizer, shouting_wins: bool) -> Ensemble:
     """One tiny reward model after 60 steps on 96 pairs."""
     pairs = []
-    for number, (drug, answer) in enumerate((drug, answer) for drug in DRUGS for answer in answers(drug)):
+    for number, (drug, answer) in enumerate((name, text) for name in DRUGS for text in answers(name)):
         sides = [encode_dialogue(tokenizer, f"Can I give {drug}?", text) for text in (shouted(answer, number), answer)]
         pairs.append(Pair(*(sides if shouting_wins else sides[::-1])))
     config = ModelConfig(width=64, layers=1, heads=2, mlp_width=128, positions=256)
