@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from posology.report.svg import STAND_INS, UNIT, draw, styled
 from posology.report.text import count, decimal, figure, percent
-from posology.report.view import Number, Rows, RunView, StageView
+from posology.report.view import Rows, RunView, StageView
 
 WIDTH, HEIGHT = 360.0, 220.0  # of a curve, in user units
 MOST_POINTS = 240
@@ -108,22 +108,6 @@ def _reference(axes: Axes, y: float, label: str) -> None:
         axes.annotate(label, (side, y), xycoords=("axes fraction", "data"), xytext=(0, 4 if above else -4),
                       textcoords="offset points", ha="right" if side else "left", va="bottom" if above else "top",
                       fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
-
-
-def stop_mark(panels: Sequence[Axes], gold: Points, kept: Number | None) -> None:
-    """A dashed line through all panels where the monitor stopped, and a ring in the last at the step that it kept."""
-    stopped = gold[-1][0]
-    with styled():
-        for axes in panels:
-            axes.axvline(stopped, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
-        panels[0].annotate("the monitor stops it", (stopped, 1), xycoords=("data", "axes fraction"), xytext=(4, -2),
-                           textcoords="offset points", ha="left", va="top", fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
-        if kept is None or kept.value not in dict(gold):
-            return
-        at = (kept.value, dict(gold)[kept.value])
-        panels[-1].plot(*at, marker="o", markersize=11, color=STAND_INS["ink"], markerfacecolor="none")
-        panels[-1].annotate("kept", at, xytext=(0, 8), textcoords="offset points", ha="center", va="bottom", fontsize=11.5,
-                            color=STAND_INS["ink"])  # fmt: skip
 
 
 def limits(axes: Axes, *values: float, floor: float | None = None, top: float | None = None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from posology.report.figures import Chart, Line, limits, new_axes, plot, stop_mark
-from posology.report.svg import draw
+from matplotlib.axes import Axes
+
+from posology.report.figures import Chart, Line, Points, limits, new_axes, plot
+from posology.report.svg import STAND_INS, draw, styled
 from posology.report.text import Shown, count, decimal, figure, percent, shown, signed
 from posology.report.view import Number, RunView, StageView
 
@@ -91,7 +93,7 @@ def _chart(naive: StageView, held: StageView) -> Chart:
         limits(axes)
     for stage in (naive, held):
         if stage.text("stopped"):
-            stop_mark(panels, stage.heldout.series("gold"), stage.noted("kept_step"))
+            _stop_mark(panels, stage.heldout.series("gold"), stage.noted("kept_step"))
     title = "reward against gold, with and without the brakes"
     ends = [
         f"{line.label}: reward from {figure(_ends(stage, 'reward')[0])} to {figure(_ends(stage, 'reward')[1])}, "
@@ -109,3 +111,21 @@ def _chart(naive: StageView, held: StageView) -> Chart:
 def _ends(stage: StageView, key: str) -> tuple[float, float]:
     points = stage.heldout.series(key)
     return points[0][1], points[-1][1]
+
+
+def _stop_mark(panels: Sequence[Axes], gold: Points, kept: Number | None) -> None:
+    """A dashed line through all panels where the monitor stopped, and a ring in the last at the step that it kept."""
+    stopped = gold[-1][0]
+    with styled():
+        for axes in panels:
+            axes.axvline(stopped, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
+        left, right = panels[0].get_xlim()
+        side, place = ("left", 4) if stopped < (left + right) / 2 else ("right", -4)
+        panels[0].annotate("the monitor stops it", (stopped, 1), xycoords=("data", "axes fraction"), xytext=(place, -2),
+                           textcoords="offset points", ha=side, va="top", fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
+        if kept is None or kept.value not in dict(gold):
+            return
+        at = (kept.value, dict(gold)[kept.value])
+        panels[-1].plot(*at, marker="o", markersize=11, color=STAND_INS["ink"], markerfacecolor="none")
+        panels[-1].annotate("kept", at, xytext=(0, 8), textcoords="offset points", ha="center", va="bottom", fontsize=11.5,
+                            color=STAND_INS["ink"])  # fmt: skip
