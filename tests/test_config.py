@@ -146,3 +146,16 @@ def test_errors_are_shared() -> None:
     assert issubclass(ConfigError, UserError) and UserError("m", "h", 3).code == 3
     with pytest.raises(ValueError):
         ModelConfig(width=64, heads=3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("naive.ppo.kl_control=true", "bad section naive: the naive arm has"),
+        ("naive.reward.members=3", "bad section naive: the naive arm has"),
+        ("ppo.kl_control=false", "beside a naive arm the other one has"),
+        ("naive.ppo.kl_targt=1", "unknown config key naive.ppo.kl_targt"),
+    ],
+)
+def test_a_naive_arm_is_naive_and_the_other_is_not(override: str, message: str) -> None:
+    assert message in refused(override, path=CONFIGS / "overoptimise.yaml").message

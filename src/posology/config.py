@@ -200,6 +200,12 @@ class NaiveConfig(Section):
     reward: RewardConfig
     ppo: PpoConfig
 
+    @model_validator(mode="after")
+    def _is_naive(self) -> NaiveConfig:
+        if self.reward.members > 1 or self.ppo.kl_control or self.ppo.kl_coefficient:
+            raise ValueError("the naive arm has reward.members 1, ppo.kl_control false and ppo.kl_coefficient 0")
+        return self
+
 
 class EvaluationConfig(Section):
     rows: int = Field(256, ge=1, description="answers decoded together")
@@ -228,6 +234,12 @@ class RunConfig(Section):
     dpo: DpoConfig | None = None  # none: a run without DPO
     naive: NaiveConfig | None = None  # none: a run without a second arm
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> RunConfig:
+        if self.naive and (self.reward.members == 1 or not self.ppo.kl_control):
+            raise ValueError("beside a naive arm the other one has reward.members 2 or more and ppo.kl_control true")
+        return self
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:

@@ -13,10 +13,10 @@ def config(folder: Path) -> Path:
     """The smoke run with a second arm, without DPO, and with a small exam."""
     tree = yaml.safe_load(SMOKE.read_text())
     del tree["dpo"]
-    tree["reward"] |= {"members": 1}
+    tree["reward"] |= {"members": 2}
     tree["ppo"] |= {"monitor_every": 1, "fit": FIT}
     tree["naive"] = {
-        "reward": {**tree["reward"], "limit": 16, "likelihood": False},
+        "reward": {**tree["reward"], "members": 1, "limit": 16, "likelihood": False},
         "ppo": {**tree["ppo"], "reward": "reward-naive", "kl_control": False, "kl_coefficient": 0.0},
     }
     tree["evaluation"] |= {"max_new_tokens": 8, "samples": 1, "sampled_prompts": 4}

@@ -20,7 +20,10 @@ REASON = "the reward rose while the gold score fell on two checks: the policy is
 
 def two_arms(root: Path, *, stopped: bool = True) -> Run:
     run = make_run(root)
-    naive = {"reward": {"members": 1, "limit": 256, "fit": FIT}, "ppo": {"kl_control": False, "fit": FIT}}
+    naive = {
+        "reward": {"members": 1, "limit": 256, "fit": FIT},
+        "ppo": {"kl_control": False, "kl_coefficient": 0, "fit": FIT},
+    }
     atomic_write_text(run.config_path, dump_config(validate(CONFIG | {"naive": naive})))
     judge, policy = run.stage("reward-naive"), run.stage("ppo-naive")
     judge.note(status="finished", pairs={"train": 256})
