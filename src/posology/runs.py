@@ -4,7 +4,7 @@ runs/<name>/                     config.yaml  manifest.json  data/  answers.json
   multiple_choice.json  human.json          where the exam's multiple-choice form or experts' scores were given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
-  tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/
+  tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/   (reward-naive/ ppo-naive/ where the config has a second arm)
     manifest.json                status, fingerprint (what it was made of), digest (what came out), notes
     metrics.jsonl samples.jsonl  events, one a line: the source of truth for every curve
     health.json                  the loop's own checks
@@ -45,6 +45,7 @@ from posology.files import (
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 STAGES = ("tokenizer", "pretrain", "sft", "reward", "ppo", "dpo")
+NAIVE = ("reward-naive", "ppo-naive")  # the second arm of a run that shows over-optimisation
 PARENT = {"sft": "pretrain", "reward": "sft", "ppo": "sft", "dpo": "sft"}
 PACKAGES = ("posology", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy")
 LOGS = ("metrics.jsonl", "samples.jsonl")
@@ -256,13 +257,13 @@ class Run:
 
     def stage(self, name: str) -> Stage:
         """The stage of that name, begun or not."""
-        if name not in STAGES:
+        if name not in (*STAGES, *NAIVE):
             raise UserError(f"no stage is called {name!r}", f"one of: {', '.join(STAGES)}", code=2)
         return Stage(self.path / name, name)
 
     def stages(self) -> list[Stage]:
         """The stages that have a folder, in the order of the pipeline."""
-        return [self.stage(name) for name in STAGES if (self.path / name).is_dir()]
+        return [self.stage(name) for name in (*STAGES, *NAIVE) if (self.path / name).is_dir()]
 
     def manifest(self) -> dict[str, Any]:
         """What the run was: status, seed, seconds of each step, versions, machine."""
@@ -351,14 +352,14 @@ def resolve_parent(spec: str, run: Run) -> Path:
 
     UserError for one that is missing, unfinished or damaged; it names the command that makes it.
     """
-    if spec in STAGES:
+    if spec in (*STAGES, *NAIVE):
         stage = run.stage(spec)
         _require_whole(stage, f"run {run.name} has no finished stage {spec}", _commands(spec, run))
         return stage.final
     path = Path(spec)
     if path.name == "final" and (path.parent / "manifest.json").is_file():
         path = path.parent
-    if path.name in STAGES and (path / "manifest.json").is_file():
+    if path.name in (*STAGES, *NAIVE) and (path / "manifest.json").is_file():
         _require_whole(Stage(path, path.name), f"{path} is not finished", _commands(path.name, Run(path.parent)))
         return path / "final"
     if any((path / name).exists() for name in MODEL_FILES):
@@ -395,7 +396,8 @@ def _require_whole(stage: Stage, missing: str, hint: str) -> None:
 
 def _commands(stage: str, run: Run) -> str:
     config = run.config_path if run.config_path.is_file() else Path("configs/laptop.yaml")
-    arguments = f"--config {config} --run {run.name}"
+    arguments = f"--config {config} --run {run.name}{' --naive' if stage in NAIVE else ''}"
+    stage = stage.removesuffix("-naive")
     whole = f"`posology run {arguments}`"
     return (
         f"make it with {whole}" if stage == "tokenizer" else f"make it with `posology {stage} {arguments}`, or {whole}"

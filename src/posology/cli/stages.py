@@ -23,11 +23,18 @@ Parent = Annotated[
 ]
 
 
-def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), force: Annotated[
+Naive = Annotated[
+    bool, typer.Option("--naive", help="The second arm of the config (its section naive), kept beside the first.")
+]
+
+
+def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Annotated[
+    str, typer.Option("--parent", help="Start from another run's fine-tuned model, such as runs/x/sft: this run then makes none.")
+] = "", force: Annotated[
     bool, typer.Option("--force", help="Start PPO even when the reward model fails its gate (recorded, and shown in the report).")
 ] = False) -> None:  # fmt: skip
     """Run every stage, skipping what is finished and resuming what is not; end with the scorecard and the report."""
-    settings, where = _open(config, set_, name, runs)
+    settings, where = _open(config, set_, name, runs, start=parent)
     from posology.cli.summary import finish
     from posology.recipes.pipeline import pipeline
 
@@ -58,29 +65,35 @@ def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     _done(sft(settings, where, _progress()).final)
 
 
-def reward(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
+def reward(
+    config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    naive: Naive = False,
+) -> None:  # fmt: skip
     """Train the ensemble of Bradley-Terry reward models."""
-    settings, where = _open(config, [*(set_ or []), *_parent("reward", parent)], name, runs)
+    section = "naive.reward" if naive else "reward"
+    settings, where = _open(config, [*(set_ or []), *_parent(section, parent)], name, runs)
     from posology.recipes.pipeline import prepare
     from posology.recipes.reward import reward
 
     prepare(settings, where)
-    _done(reward(settings, where, _progress()).final)
+    _done(reward(settings, where, _progress(), naive=naive).final)
 
 
 def ppo(
     config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
     reward: Annotated[str, typer.Option("--reward", help="The reward models: a stage, or a path such as runs/x/reward.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Start even when the reward model fails its gate.")] = False,
+    naive: Naive = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model against the reward models with PPO and KL control."""
-    extra = [*_parent("ppo", parent), *([f"ppo.reward={reward}"] if reward else [])]
+    section = "naive.ppo" if naive else "ppo"
+    extra = [*_parent(section, parent), *([f"{section}.reward={reward}"] if reward else [])]
     settings, where = _open(config, [*(set_ or []), *extra], name, runs)
     from posology.recipes.pipeline import prepare
     from posology.recipes.ppo import ppo
 
     prepare(settings, where)
-    _done(ppo(settings, where, _progress(), force=force).final)
+    _done(ppo(settings, where, _progress(), force=force, naive=naive).final)
 
 
 def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -93,8 +106,14 @@ def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     _done(dpo(settings, where, _progress()).final)
 
 
-def _open(config: Path, overrides: list[str] | None, name: str, runs: Path) -> tuple[RunConfig, Run]:
+def _open(config: Path, overrides: list[str] | None, name: str, runs: Path, start: str = "") -> tuple[RunConfig, Run]:
+    """The config and its run; `start` is the parent of every stage that follows SFT."""
     settings = load_config(config, overrides)
+    if start:
+        sections = ["reward", "ppo", *(["dpo"] if settings.dpo else [])]
+        sections += ["naive.reward", "naive.ppo"] if settings.naive else []
+        more = [item for section in sections for item in _parent(section, start)]
+        settings = load_config(config, [*(overrides or []), *more])
     return settings, open_run(runs_folder(runs), name or config.stem, create=True)
 
 

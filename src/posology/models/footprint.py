@@ -47,7 +47,7 @@ def on_meta(model: ModelConfig, vocabulary: int) -> LlamaForCausalLM:
 
 
 def footprint(config: RunConfig) -> dict[str, Footprint]:
-    """What pretrain, sft and dpo take of each GPU with full weights trained, at the config's sizes.
+    """What pretrain, sft and dpo (where the config has it) take of each GPU with full weights trained, at the config's sizes.
 
     Rows of a micro-batch are taken to be full: `row` tokens, and for a pair twice `sft.row`.
     """
@@ -60,8 +60,9 @@ def footprint(config: RunConfig) -> dict[str, Footprint]:
         "pretrain": _most(config.pretrain.tokens // config.pretrain.row, config.pretrain.fit.micro_batches, world)
         * config.pretrain.row,
         "sft": _most(config.sft.tokens // config.sft.row, config.sft.fit.micro_batches, world) * config.sft.row,
-        "dpo": _most(config.dpo.pairs, config.dpo.fit.micro_batches, world) * 2 * config.sft.row,
     }
+    if config.dpo:
+        tokens["dpo"] = _most(config.dpo.pairs, config.dpo.fit.micro_batches, world) * 2 * config.sft.row
     return {
         name: Footprint(
             parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posology.config import RunConfig
+from posology.config import RunConfig, UserError
 from posology.models.device import pick_device
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
@@ -28,6 +28,8 @@ WATCHED = 128  # held-out pairs of each split in the held-out figures
 
 def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     settings = config.dpo
+    if settings is None:
+        raise UserError("the config has no section dpo", "add it, or start from configs/laptop.yaml")
     stage = run.stage("dpo")
     parent = open_parent(run, settings.parent or "sft")
     made_of = stage_fingerprint(stage, config, settings, [parent])

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from posology import __version__
-from posology.config import LoraConfig, RunConfig
+from posology.config import LoraConfig, NaiveConfig, RunConfig, UserError
 from posology.curriculum.build import Curriculum, build_curriculum, read_curriculum, write_curriculum
 from posology.curriculum.records import Dialogue, Preference
 from posology.files import hash_files, sha256_text
@@ -54,6 +54,13 @@ def open_parent(run: Run, spec: str) -> Parent:
     """A stage of this run, or of another by its path; UserError that names the command which makes it."""
     path = resolve_parent(spec, run)
     return Parent(spec, path, hash_files(path, "**/*.safetensors", "**/*.json"))
+
+
+def naive_arm(config: RunConfig) -> NaiveConfig:
+    """The config's second arm; UserError where it has none."""
+    if config.naive is None:
+        raise UserError("the config has no section naive", "start from configs/overoptimise.yaml")
+    return config.naive
 
 
 def library_of(config: RunConfig) -> Library:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from posology.config import ConfigError, RunConfig, dump_config
+from posology.config import ConfigError, RunConfig, StageConfig, dump_config
 from posology.files import atomic_write_text
 from posology.models.footprint import GIB, footprint
 from posology.models.memory import keep_few_kernels, keep_freed_memory, release_memory
@@ -69,14 +69,32 @@ def require_cluster(config: RunConfig, engine: Engine) -> None:
 def steps(
     config: RunConfig, run: Run, engine: Engine, progress: Progress | None = None, *, force: bool = False
 ) -> list[Step]:
-    return [
+    """What the config asks for. Stages that start elsewhere (`posology run --parent`) need no SFT of this run."""
+    naive = config.naive
+    after_sft: list[StageConfig | None] = [config.reward, config.ppo, config.dpo]
+    after_sft += [naive.reward, naive.ppo] if naive else []
+    found = [
         Step("data", lambda: curriculum_of(config, run)),
         Step("tokenizer", lambda: engine.alone(lambda: tokenizer(config, run))),
-        Step("pretrain", lambda: pretrain(config, run, progress), config.pretrain.fit.budget_s),
-        Step("sft", lambda: sft(config, run, progress), config.sft.fit.budget_s),
+    ]
+    if any(section is not None and section.parent in ("", "sft") for section in after_sft):
+        found += [
+            Step("pretrain", lambda: pretrain(config, run, progress), config.pretrain.fit.budget_s),
+            Step("sft", lambda: sft(config, run, progress), config.sft.fit.budget_s),
+        ]
+    if naive:
+        found += [
+            Step("reward-naive", lambda: reward(config, run, progress, naive=True), naive.reward.fit.budget_s),
+            Step("ppo-naive", lambda: ppo(config, run, progress, force=force, naive=True), naive.ppo.fit.budget_s),
+        ]
+    found += [
         Step("reward", lambda: reward(config, run, progress), config.reward.fit.budget_s),
         Step("ppo", lambda: ppo(config, run, progress, force=force), config.ppo.fit.budget_s),
-        Step("dpo", lambda: dpo(config, run, progress), config.dpo.fit.budget_s),
+    ]
+    if config.dpo:
+        found.append(Step("dpo", lambda: dpo(config, run, progress), config.dpo.fit.budget_s))
+    return [
+        *found,
         Step("grade", lambda: engine.alone(lambda: grade(config, run, progress)), config.evaluation.budget_s),
     ]
 

@@ -20,6 +20,7 @@ from posology.recipes.materials import (
     curriculum_of,
     fixed_answers,
     language_model_saver,
+    naive_arm,
     open_parent,
     stage_fingerprint,
 )
@@ -34,15 +35,22 @@ from posology.training.fit import fit
 from posology.training.progress import Progress
 
 
-def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> Stage:
-    settings = config.ppo
-    stage = run.stage("ppo")
+def ppo(
+    config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False, naive: bool = False
+) -> Stage:
+    """Train the policy; with `naive` that of the config's second arm, as stage ppo-naive.
+
+    Both arms draw prompts, answers and monitor questions by the same seeds, so that their curves compare.
+    """
+    arm = naive_arm(config) if naive else config
+    settings = arm.ppo
+    stage = run.stage("ppo-naive" if naive else "ppo")
     parent = open_parent(run, settings.parent or "sft")
     judge = open_parent(run, settings.reward)
     made_of = stage_fingerprint(stage, config, settings, [parent, judge])
     if stage.is_finished(made_of):
         return stage
-    forced = check_gate(judge, config.reward.min_accuracy, force=force)
+    forced = check_gate(judge, arm.reward.min_accuracy, force=force)
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
     lora, device = adapter_settings(settings.lora), pick_device(config.device)

@@ -23,6 +23,7 @@ from posology.recipes.materials import (
     curriculum_of,
     encode_pairs,
     library_of,
+    naive_arm,
     open_parent,
     sample_answers,
     stage_fingerprint,
@@ -40,9 +41,10 @@ WATCHED = 200  # held-out pairs of each split scored while training; all of them
 REFERENCE_ANSWERS = 256  # the parent's own answers, on which each member is normalised
 
 
-def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
-    settings = config.reward
-    stage = run.stage("reward")
+def reward(config: RunConfig, run: Run, progress: Progress | None = None, *, naive: bool = False) -> Stage:
+    """Train and measure the ensemble; with `naive` the one of the config's second arm, as stage reward-naive."""
+    settings = naive_arm(config).reward if naive else config.reward
+    stage = run.stage("reward-naive" if naive else "reward")
     parent = open_parent(run, settings.parent or "sft")
     made_of = stage_fingerprint(stage, config, settings, [parent])
     if stage.is_finished(made_of):
@@ -53,6 +55,8 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
     base = load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
     precision = pick_precision(settings.fit.precision, device.type)
     pairs = pairs_by_split(tokenizer, curriculum, base.config.max_position_embeddings)
+    if 0 < settings.limit < len(pairs["train"]):
+        pairs["train"] = stream(config.seed, "fewer pairs").sample(pairs["train"], settings.limit)
     heldout = {name: pairs[name][:WATCHED] for name in ("heldout_wordings", "heldout_facts")}
     for number in range(settings.members):
         member = stage.member(number)
