@@ -56,7 +56,7 @@ def require_cluster(config: RunConfig, engine: Engine) -> None:
     if engine.world != made_for.processes:
         raise ConfigError(
             f"the config is made for {made_for.processes} processes, and there are {engine.world}",
-            f"torchrun --nproc-per-node ..., or --set cluster.processes={engine.world}",
+            f"torchrun --nproc-per-node {made_for.processes} -m -- posology ..., or --set cluster.processes={engine.world}",
         )
     for name, needed in footprint(config).items():
         if needed.total > made_for.gpu_gib * GIB:

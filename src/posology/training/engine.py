@@ -210,7 +210,7 @@ def open_engine(asked: str, device: str = "cpu") -> Engine:
             )
         return Engine()
     if not world:
-        hint = "torchrun --nproc-per-node 2 -m posology ..., or --set engine=single"
+        hint = "torchrun --nproc-per-node 2 -m -- posology ..., or --set engine=single"
         raise ConfigError(f"engine = {asked} works under torchrun, which did not start this process", hint)
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if not dist.is_initialized():
