@@ -12,6 +12,7 @@ from posology.errors import UserError
 from posology.recipes.materials import naive_arm
 from posology.recipes.pipeline import steps
 from posology.runs import open_run
+from posology.training.engine import Engine
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 AFTER_SFT = ["reward-naive", "ppo-naive", "reward", "ppo", "grade"]
@@ -19,7 +20,7 @@ AFTER_SFT = ["reward-naive", "ppo-naive", "reward", "ppo", "grade"]
 
 def test_a_usual_run_has_one_arm(tmp_path: Path) -> None:
     config = load_config(CONFIGS / "smoke.yaml")
-    names = [step.name for step in steps(config, open_run(tmp_path, "a", create=True))]
+    names = [step.name for step in steps(config, open_run(tmp_path, "a", create=True), Engine())]
     assert names == ["data", "tokenizer", "pretrain", "sft", "reward", "ppo", "dpo", "grade"]
     with pytest.raises(UserError, match="naive"):
         naive_arm(config)
@@ -27,13 +28,13 @@ def test_a_usual_run_has_one_arm(tmp_path: Path) -> None:
 
 def test_overoptimisation_has_two_arms_and_no_dpo(tmp_path: Path) -> None:
     config = load_config(CONFIGS / "overoptimise.yaml")
-    names = [step.name for step in steps(config, open_run(tmp_path, "a", create=True))]
+    names = [step.name for step in steps(config, open_run(tmp_path, "a", create=True), Engine())]
     assert names == ["data", "tokenizer", "pretrain", "sft", *AFTER_SFT]
 
 
 def test_a_run_that_starts_elsewhere_makes_no_sft(tmp_path: Path) -> None:
     config, run = _open(CONFIGS / "overoptimise.yaml", None, "a", tmp_path, start="runs/laptop/sft")
-    assert [step.name for step in steps(config, run)] == ["data", "tokenizer", *AFTER_SFT]
+    assert [step.name for step in steps(config, run, Engine())] == ["data", "tokenizer", *AFTER_SFT]
     arm = naive_arm(config)
     assert {arm.reward.parent, arm.ppo.parent, config.reward.parent, config.ppo.parent} == {"runs/laptop/sft"}
     assert arm.ppo.reward == "reward-naive" and not arm.ppo.kl_control and arm.ppo.kl_coefficient == 0
