@@ -121,11 +121,11 @@ def _stop_mark(panels: Sequence[Axes], gold: Points, kept: Number | None) -> Non
             axes.axvline(stopped, color=STAND_INS["ink"], linewidth=1.1, linestyle=(0, (2, 2)))
         left, right = panels[0].get_xlim()
         side, place = ("left", 4) if stopped < (left + right) / 2 else ("right", -4)
-        panels[0].annotate("the monitor stops it", (stopped, 1), xycoords=("data", "axes fraction"), xytext=(place, -2),
-                           textcoords="offset points", ha=side, va="top", fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
+        panels[0].annotate("the monitor stops it", (stopped, 0), xycoords=("data", "axes fraction"), xytext=(place, 3),
+                           textcoords="offset points", ha=side, va="bottom", fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
         if kept is None or kept.value not in dict(gold):
             return
         at = (kept.value, dict(gold)[kept.value])
         panels[-1].plot(*at, marker="o", markersize=11, color=STAND_INS["ink"], markerfacecolor="none")
-        panels[-1].annotate("kept", at, xytext=(0, 8), textcoords="offset points", ha="center", va="bottom", fontsize=11.5,
+        panels[-1].annotate("kept", at, xytext=(0, -8), textcoords="offset points", ha="center", va="top", fontsize=11.5,
                             color=STAND_INS["ink"])  # fmt: skip
