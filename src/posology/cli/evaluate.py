@@ -59,7 +59,7 @@ def evaluate(
         return
     if only := asked.given():
         raise ConfigError(f"{only} is for another model's answers", "give --answers FILE or --model FOLDER")
-    from posology.cli.stages import _progress
+    from posology.cli.stages import progress
     from posology.recipes.grade import grade
     from posology.report.page import write_report
 

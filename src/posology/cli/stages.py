@@ -31,7 +31,7 @@ def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.cli.summary import finish
     from posology.recipes.pipeline import pipeline
 
-    pipeline(settings, where, _progress(), force=force)
+    pipeline(settings, where, progress(), force=force)
     if is_leader():
         finish(where, console())
     _leave()
@@ -45,7 +45,7 @@ def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Pat
     from posology.recipes.tokenizer import tokenizer
 
     prepare(settings, where).alone(lambda: tokenizer(settings, where))
-    _done(pretrain(settings, where, _progress()).final)
+    done(pretrain(settings, where, progress()).final)
 
 
 def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -55,7 +55,7 @@ def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.recipes.sft import sft
 
     prepare(settings, where)
-    _done(sft(settings, where, _progress()).final)
+    done(sft(settings, where, progress()).final)
 
 
 def reward(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -65,7 +65,7 @@ def reward(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path(
     from posology.recipes.reward import reward
 
     prepare(settings, where)
-    _done(reward(settings, where, _progress()).final)
+    done(reward(settings, where, progress()).final)
 
 
 def ppo(
@@ -80,7 +80,7 @@ def ppo(
     from posology.recipes.ppo import ppo
 
     prepare(settings, where)
-    _done(ppo(settings, where, _progress(), force=force).final)
+    done(ppo(settings, where, progress(), force=force).final)
 
 
 def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -90,7 +90,7 @@ def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.recipes.pipeline import prepare
 
     prepare(settings, where)
-    _done(dpo(settings, where, _progress()).final)
+    done(dpo(settings, where, progress()).final)
 
 
 def _open(config: Path, overrides: list[str] | None, name: str, runs: Path) -> tuple[RunConfig, Run]:
@@ -104,13 +104,15 @@ def _parent(stage: str, parent: str) -> list[str]:
     return [f"{stage}.parent={parent}"] if parent else []
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
+    """What this process shows while it trains: of several the first alone speaks."""
     from posology.training.progress import Progress, silent
 
     return Progress() if is_leader() else silent()
 
 
-def _done(final: Path) -> None:
+def done(final: Path) -> None:
+    """Say where the result lies, once, and leave the other processes in order."""
     if is_leader():
         print(final)
         print(NOT_FOR_CARE)
