@@ -101,7 +101,7 @@ def _ask(run: Run, asked: Candidate, told: str, name: str, config: RunConfig, ex
 
     path, cases = run.candidate_answers_path(name), list(exam.asked.values())
     return answers_file(
-        path, asked.model, cases, config, instructions=told, rows=asked.rows, progress=_progress()
+        path, asked.model, cases, config, instructions=told, rows=asked.rows, progress=progress()
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def evaluate(
     from posology.recipes.grade import grade
     from posology.report.page import write_report
 
-    grade(load_config(where.config_path), where, _progress())
+    grade(load_config(where.config_path), where, progress())
     write_report(where)
     _show(read_json(where.scorecard_path), as_json)
 
