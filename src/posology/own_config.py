@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from posology.config import ConfigError, LoraConfig, Section, UserError
 
 # Settings that say where things lie or how a machine does the work: they may differ when a run goes on.
-FREE = ("device", "model", "data", "validation", "reward", "checkpoint_every", "on_bad_row")
+FREE = ("device", "engine", "model", "data", "validation", "reward", "checkpoint_every", "on_bad_row")
 
 
 class ReadingConfig(Section):
@@ -62,7 +62,7 @@ class OwnStageConfig(Section):
     lora: OwnLoraConfig = OwnLoraConfig()
     epochs: int = Field(2, ge=1, le=1000)
     batch: int = Field(8, ge=1, le=65536, description="rows (or pairs) an optimiser step")
-    micro_batch: int = Field(0, ge=0, description="rows worked on at a time; 0: the whole batch")
+    micro_batch: int = Field(0, ge=0, description="rows a process works on at a time; 0: its share of the batch")
     learning_rate: float = Field(2e-4, gt=0, le=1)
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the rate rises")
     max_tokens: int = Field(512, ge=8, le=1_000_000, description="longest row, prompt and answer together")
@@ -71,6 +71,7 @@ class OwnStageConfig(Section):
     checkpoint_every: int = Field(0, ge=0, description="steps; 0: an epoch")
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    engine: Literal["single", "ddp", "fsdp2"] = Field("single", description="of several processes: docs/many-gpus.md")
 
 
 class OwnSftConfig(OwnStageConfig):

@@ -1,6 +1,6 @@
 """Run by test_engine.py in a process of its own: trains every objective in one process and in two that share the work.
 
-Usage: python ranks.py FOLDER. The parent never computes, so that its children may (threads do not survive a fork). It
+Usage: python -m tests.training.ranks FOLDER. The parent never computes, so that its children may (threads do not survive a fork). It
 writes FOLDER/gradients/*.safetensors, what was trained in FOLDER/<engine>/<case>, and prints what happened as JSON.
 """
 
@@ -9,9 +9,7 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,6 @@ import torch
 import torch._dynamo  # an optimiser's first step does so: once in the parent is faster than in each child
 import torch.distributed.fsdp  # and so does a sharded model
 from safetensors.torch import save_file
-from toys import Regression, settings, toy_stage
-from toys import saver as toy_saver
 
 from posology.config import FitConfig, LoraConfig, ModelConfig, PpoConfig
 from posology.errors import UserError
@@ -30,7 +26,6 @@ from posology.models.llama import language_model
 from posology.models.loading import save_language_model
 from posology.models.lora import apply_lora
 from posology.models.precision import pick_precision
-from posology.models.sharded import whole
 from posology.objectives.dpo import DpoObjective
 from posology.objectives.next_token import NextToken
 from posology.objectives.pairs import Pair
@@ -40,8 +35,11 @@ from posology.text.chat import Encoded
 from posology.training import fit as fit_module
 from posology.training.engine import Engine, open_engine
 from posology.training.fit import fit
-from posology.training.optimiser import Optimiser
 from posology.training.progress import Progress
+
+from .processes import recorded, together
+from .toys import Regression, settings, toy_stage
+from .toys import saver as toy_saver
 
 torch.set_num_threads(1)
 WORLD, SEED = 2, 3
@@ -159,24 +157,8 @@ def killing(at: int) -> None:
 # -- in children ----------------------------------------------------------------------------------------------------
 
 
-def recorded() -> dict[str, torch.Tensor]:
-    """The gradients of the first update, whole, as the optimiser gets them (and those of no later one)."""
-    found: dict[str, torch.Tensor] = {}
-    update = Optimiser.step
-
-    def step(self: Optimiser, number: int) -> None:
-        if number == 0:
-            for name, parameter in self.parameters.items():
-                if parameter.grad is not None:
-                    found[name] = whole(parameter.grad).clone()
-        update(self, number)
-
-    Optimiser.step = step
-    return found
-
-
 def gradients(root: Path, kind: str) -> None:
-    engine, found = open_engine(kind), recorded()
+    engine, found = open_engine(kind), recorded(updates=1)
     every = CASES.get(kind) or sorted({case for cases in CASES.values() for case in cases})
     for case in every:
         found.clear()
@@ -264,28 +246,6 @@ def failures(root: Path) -> None:
 
 
 # -- the parent -----------------------------------------------------------------------------------------------------
-
-
-def together(world: int, work: Callable[[], None]) -> list[int]:
-    """Exit statuses of `world` children that do `work` side by side; 0 stands for one that is no process of several."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = []
-    for rank in range(max(world, 1)):
-        pid = os.fork()
-        if not pid:
-            if world:
-                os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-            try:
-                work()
-            except BaseException:
-                traceback.print_exc()
-                sys.stderr.flush()
-                os._exit(1)
-            os._exit(0)
-        children.append(pid)
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
 
 
 def carried_on(root: Path) -> None:

@@ -28,10 +28,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ranks.py leaves behind: two gloo processes against one."""
     folder = tmp_path_factory.mktemp("ranks")
     environment = {**os.environ, "PYTHONPATH": str(Path(posology.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    script = Path(__file__).with_name("ranks.py")
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(script), str(folder)], env=environment, capture_output=True, text=True,
-        check=False,
+        [sys.executable, "-W", "error", "-m", "tests.training.ranks", str(folder)], cwd=Path(__file__).parents[2],
+        env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     statuses = json.loads(done.stdout)

@@ -96,12 +96,12 @@ def _instructions(path: Path | None) -> str:
 
 def _ask(run: Run, asked: Candidate, told: str, name: str, config: RunConfig, exam: Exam) -> str:
     """The model's answers, in a file of the same form as any other candidate's; the digest of its weights."""
-    from posology.cli.stages import _progress
+    from posology.cli.stages import progress
     from posology.recipes.examine import answers_file
 
     path, cases = run.candidate_answers_path(name), list(exam.asked.values())
     return answers_file(
-        path, asked.model, cases, config, instructions=told, rows=asked.rows, progress=_progress()
+        path, asked.model, cases, config, instructions=told, rows=asked.rows, progress=progress()
     )  # fmt: skip
 
 

@@ -76,23 +76,23 @@ def evaluate(
         return
     if only := asked.given():
         raise ConfigError(f"{only} is for another model's answers", "give --answers FILE or --model FOLDER")
-    from posology.cli.stages import _progress
+    from posology.cli.stages import progress
     from posology.recipes.grade import grade
     from posology.report.page import write_report
 
-    grade(load_config(where.config_path), where, _progress())
+    grade(load_config(where.config_path), where, progress())
     write_report(where)
     _show(read_json(where.scorecard_path), as_json)
 
 
 def _choose(where: Run, splits: str, limit: int, as_json: bool) -> None:
     """Give the stages the exam as multiple choice; print acc and acc_norm."""
-    from posology.cli.stages import _progress
+    from posology.cli.stages import progress
     from posology.evaluation.candidate import exam_of, some_of
     from posology.recipes.multiple_choice import multiple_choice
 
     exam = exam_of(where, split_names(splits))
-    card = multiple_choice(load_config(where.config_path), where, some_of(exam, limit) if limit else exam, _progress())
+    card = multiple_choice(load_config(where.config_path), where, some_of(exam, limit) if limit else exam, progress())
     if as_json:
         print(json.dumps(card, indent=2, ensure_ascii=False))
         return

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from posology.cli import stages
 from posology.cli.stages import Parent, Runs, Set
-from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import ConfigError
 from posology.files import atomic_write_text
 from posology.intake.options import parse_columns, parse_labels
@@ -27,10 +26,7 @@ from posology.own_config import (
     load_own_config,
     own_settings,
 )
-from posology.runs import Stage, open_run, runs_folder
-
-if TYPE_CHECKING:
-    from posology.training.progress import Progress
+from posology.runs import Stage, is_leader, open_run, runs_folder
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML configuration of a taught run.")]
 Model = Annotated[
@@ -60,7 +56,9 @@ Targets = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1)]
 Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Rows an optimiser step.")]
-MicroBatch = Annotated[int, typer.Option("--micro-batch", min=0, help="Rows worked on at a time; 0: the whole batch.")]
+MicroBatch = Annotated[
+    int, typer.Option("--micro-batch", min=0, help="Rows a process works on at a time; 0: its share of the batch.")
+]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", min=0)]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=8, help="Longest row; longer ones are never cut.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, bf16 or fp32.")]
@@ -70,6 +68,7 @@ Checkpointing = Annotated[
 CheckpointEvery = Annotated[int, typer.Option("--checkpoint-every", min=0, help="Steps; 0: an epoch.")]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Engine = Annotated[str, typer.Option("--engine", help="single, or under torchrun ddp or fsdp2 (docs/many-gpus.md).")]
 AllowDownload = Annotated[bool, typer.Option("--allow-download", help="Fetch a hub model that is not on this machine.")]
 
 
@@ -82,7 +81,7 @@ def sft(
     max_tokens: MaxTokens = 512,
     packing: Annotated[bool, typer.Option("--packing/--no-packing", help="Several short rows in one.")] = False,
     precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
-    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+    seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Fine-tune a base model on expert answers; with --model and --data, your model on your rows."""
     if _taught(config, model, {"--data": data, "--validation": validation}):
@@ -90,7 +89,7 @@ def sft(
         return
     values = {
         **_shared(model, data, validation, column, labels, evidence, on_bad_row, chat_template, epochs, batch, micro_batch,
-                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device, engine),
         "lora": _lora(lora, bits, rank, alpha, dropout, targets), "packing": packing,
     }  # fmt: skip
     from posology.recipes.own_sft import own_sft
@@ -111,7 +110,7 @@ def dpo(
     label_smoothing: Annotated[float, typer.Option("--label-smoothing", min=0, help="Of the conservative variant.")] = 0.0,
     anchor: Annotated[float, typer.Option("--anchor", min=0, help="Weight of the chosen answer's own loss.")] = 0.2,
     precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
-    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+    seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model on preference pairs with DPO; with --model, your model on your pairs."""
     if _taught(config, model, {"--pairs": pairs, "--from-factual": from_factual, "--validation": validation}):
@@ -121,7 +120,7 @@ def dpo(
         raise ConfigError("--pairs and --from-factual are both given", "pairs that are there, or pairs that are made")
     values = {
         **_shared(model, pairs or from_factual, validation, column, labels, evidence, on_bad_row, chat_template, epochs,
-                  batch, micro_batch, learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+                  batch, micro_batch, learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device, engine),
         "lora": _lora(lora, bits, rank, alpha, dropout, targets), "from_factual": bool(from_factual), "beta": beta,
         "variant": variant, "label_smoothing": label_smoothing, "anchor": anchor,
     }  # fmt: skip
@@ -139,7 +138,7 @@ def reward(
     members: Annotated[int, typer.Option("--members", min=1, help="Models of the ensemble.")] = 1,
     min_accuracy: Annotated[float, typer.Option("--min-accuracy", min=0, max=1, help="PPO's gate: the interval's lower end.")] = 0.55,
     precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
-    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+    seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Train Bradley-Terry reward models; with --model, on your pairs."""
     if _taught(config, model, {"--pairs": pairs, "--validation": validation}):
@@ -147,7 +146,7 @@ def reward(
         return
     values = {
         **_shared(model, pairs, validation, column, "factual", "strip", on_bad_row, chat_template, epochs, batch, micro_batch,
-                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device, engine),
         "lora": _lora(lora, 4, rank, alpha, dropout, targets), "members": members, "min_accuracy": min_accuracy,
     }  # fmt: skip
     from posology.recipes.own_reward import own_reward
@@ -166,7 +165,7 @@ def ppo(
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of an answer.")] = 150,
     kl_target: Annotated[float, typer.Option("--kl-target", min=0.001, max=5, help="Nats an answer.")] = 3.0,
     precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
-    seed: Seed = 0, device: Device = "auto", allow_download: AllowDownload = False,
+    seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model against the reward models with PPO and KL control; with --model, on your prompts."""
     if _taught(config, model, {"--data": data}):
@@ -176,7 +175,7 @@ def ppo(
         raise ConfigError("--model is given without --reward", "the run that `posology reward --model` made")
     values = {
         **_shared(model, data, "", column, labels, "strip", on_bad_row, chat_template, None, batch, 0, learning_rate,
-                  max_tokens, precision, checkpointing, checkpoint_every, seed, device),
+                  max_tokens, precision, checkpointing, checkpoint_every, seed, device, engine),
         "lora": _lora(lora, 4, rank, alpha, dropout, targets), "reward": reward, "rollouts": rollouts,
         "max_new_tokens": max_new_tokens, "kl_target": kl_target,
     }  # fmt: skip
@@ -207,6 +206,7 @@ def _shared(
     model: str, data: str, validation: str, column: list[str] | None, labels: str, evidence: str, on_bad_row: str,
     chat_template: bool, epochs: int | None, batch: int | None, micro_batch: int, learning_rate: float | None,
     max_tokens: int, precision: str, checkpointing: bool, checkpoint_every: int, seed: int, device: str,
+    engine: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Options -> settings; what was not given is left to the stage's own default."""
     reading = {
@@ -217,7 +217,7 @@ def _shared(
         "model": model, "data": data, "validation": validation, "reading": reading, "chat_template": chat_template,
         "epochs": epochs, "batch": batch, "micro_batch": micro_batch, "learning_rate": learning_rate,
         "max_tokens": max_tokens, "precision": precision, "checkpointing": checkpointing,
-        "checkpoint_every": checkpoint_every, "seed": seed, "device": device,
+        "checkpoint_every": checkpoint_every, "seed": seed, "device": device, "engine": engine,
     }  # fmt: skip
     return {key: value for key, value in values.items() if value is not None}
 
@@ -239,15 +239,9 @@ def _train(
     settings = own_settings(section, values)
     run = open_run(runs_folder(runs), run_name, create=True)
     before = load_own_config(run.config_path)
-    atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={name: settings})))
+    if is_leader():
+        atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={name: settings})))
     run.update_manifest(status="running", seed=settings.seed, machine=run.machine())
-    stage = recipe(settings, run, _progress(), **more)
+    stage = recipe(settings, run, stages.progress(), **more)
     run.update_manifest(status="finished")
-    print(stage.final)
-    print(NOT_FOR_CARE)
-
-
-def _progress() -> Progress:
-    from posology.training.progress import Progress
-
-    return Progress()
+    stages.done(stage.final)

@@ -38,7 +38,7 @@ def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.cli.summary import finish
     from posology.recipes.pipeline import pipeline
 
-    pipeline(settings, where, _progress(), force=force)
+    pipeline(settings, where, progress(), force=force)
     if is_leader():
         finish(where, console())
     _leave()
@@ -52,7 +52,7 @@ def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Pat
     from posology.recipes.tokenizer import tokenizer
 
     prepare(settings, where).alone(lambda: tokenizer(settings, where))
-    _done(pretrain(settings, where, _progress()).final)
+    done(pretrain(settings, where, progress()).final)
 
 
 def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -62,7 +62,7 @@ def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.recipes.sft import sft
 
     prepare(settings, where)
-    _done(sft(settings, where, _progress()).final)
+    done(sft(settings, where, progress()).final)
 
 
 def reward(
@@ -76,7 +76,7 @@ def reward(
     from posology.recipes.reward import reward
 
     prepare(settings, where)
-    _done(reward(settings, where, _progress(), naive=naive).final)
+    done(reward(settings, where, progress(), naive=naive).final)
 
 
 def ppo(
@@ -93,7 +93,7 @@ def ppo(
     from posology.recipes.ppo import ppo
 
     prepare(settings, where)
-    _done(ppo(settings, where, _progress(), force=force, naive=naive).final)
+    done(ppo(settings, where, progress(), force=force, naive=naive).final)
 
 
 def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -103,7 +103,7 @@ def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     from posology.recipes.pipeline import prepare
 
     prepare(settings, where)
-    _done(dpo(settings, where, _progress()).final)
+    done(dpo(settings, where, progress()).final)
 
 
 def _open(config: Path, overrides: list[str] | None, name: str, runs: Path, start: str = "") -> tuple[RunConfig, Run]:
@@ -123,13 +123,15 @@ def _parent(stage: str, parent: str) -> list[str]:
     return [f"{stage}.parent={parent}"] if parent else []
 
 
-def _progress() -> Progress:
+def progress() -> Progress:
+    """What this process shows while it trains: of several the first alone speaks."""
     from posology.training.progress import Progress, silent
 
     return Progress() if is_leader() else silent()
 
 
-def _done(final: Path) -> None:
+def done(final: Path) -> None:
+    """Say where the result lies, once, and leave the other processes in order."""
     if is_leader():
         print(final)
         print(NOT_FOR_CARE)

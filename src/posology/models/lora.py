@@ -92,12 +92,18 @@ def add_reference(model: Any, folder: Path) -> Any:
 def reference_policy(model: Any) -> Iterator[None]:
     """Inside, `model` is its own reference: with its second set of adapters where it has one, otherwise with none.
 
-    For passes without gradient, between others: which weights require gradients is afterwards as it was.
+    For passes without gradient, between others. Which weights require gradients stays as it is, though peft freezes what
+    it switches off: FSDP2 settles the type of gradients at its first pass, by what is trained then.
     """
-    if REFERENCE not in model.peft_config:
-        with model.disable_adapter():
-            yield
-        return
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with _second_set(model) if REFERENCE in model.peft_config else model.disable_adapter():
+        for parameter in trained:
+            parameter.requires_grad_(True)
+        yield
+
+
+@contextmanager
+def _second_set(model: Any) -> Iterator[None]:
     model.set_adapter(REFERENCE, inference_mode=True)
     try:
         yield

@@ -111,15 +111,16 @@ def load_model(source: Source, device: torch.device, *, bits: int = 0, dtype: to
 
 
 def load_trainable(
-    source: Source, lora: LoraConfig | None, device: torch.device, *, seed: int, bits: int = 0, reference: bool = False
-) -> Any:
+    source: Source, lora: LoraConfig | None, device: torch.device, *, seed: int, bits: int = 0, reference: bool = False,
+    dtype: torch.dtype | None = None,
+) -> Any:  # fmt: skip
     """The model to train: all of its weights (`lora` None), fresh adapters, or on with the adapters that it has.
 
+    `dtype` is what the base's weights are kept in: by default what suits `device`, where they are read to.
     Where adapters are trained further, `reference` keeps a frozen second set as they are now: what the policy was
     before training is then that set, not the base. The weights of the base are in memory once.
     """
-    dtype = weights_type(device, lora is not None)
-    base = _load_base(source, device, bits, dtype)
+    base = _load_base(source, device, bits, dtype or weights_type(device, lora is not None))
     if source.adapter is None:
         return base if lora is None else apply_lora(base, lora, seed)
     model = load_adapter(base, source.adapter, trainable=lora is not None)

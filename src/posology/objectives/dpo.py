@@ -14,7 +14,7 @@ from posology.objectives.losses import dpo_conservative, dpo_sigmoid, ipo
 from posology.objectives.pairs import Order, Pair, both, pair_batch
 from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.training.batches import PairBatch
-from posology.training.engine import Engine
+from posology.training.engine import Engine, Meter
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -103,18 +103,20 @@ class DpoObjective:
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:
-        """Every metric on each held-out set, as "<metric>/<set>"."""
+        """Every metric on each held-out set, as "<metric>/<set>"; processes share the pairs out."""
         figures: Metrics = {}
         for name, pairs in self.heldout.items():
             if not pairs:
                 continue
-            sums = dict.fromkeys(METRICS, 0.0)
+            meter = Meter()
+            self.model.eval()
             for start in range(0, len(pairs), self.evaluation_rows):
                 stop = min(start + self.evaluation_rows, len(pairs))
                 batch = pair_batch(pairs, list(range(start, stop)), self.pad)
-                for key, value in self._loss(batch, name)[1].items():
-                    sums[key] += value * batch.weight
-            figures |= {f"{key}/{name}": value / len(pairs) for key, value in sums.items()}
+                self._reference_log_probs(batch, name)  # while every process has all of its pairs
+                share, counts = self.engine.share(batch)
+                meter.add(self._loss(share, name)[1], share.weight if counts else 0.0)
+            figures |= {f"{key}/{name}": value for key, value in meter.means(self.engine).items()}
         return figures
 
     def _log_probs(self, model: nn.Module, batch: PairBatch) -> tuple[Tensor, Tensor]:

@@ -15,32 +15,33 @@ from posology.training.objective import Metrics
 
 
 class Best(nn.Module):
-    """The lowest figure so far, its step, and how many micro-batches a step has."""
+    """The lowest figure so far, its step, and how many rows a process works on at a time."""
 
     figure: Tensor
     step: Tensor
-    micro_batches: Tensor
+    micro_batch: Tensor
 
-    def __init__(self, micro_batches: int) -> None:
+    def __init__(self, micro_batch: int) -> None:
         super().__init__()
         self.register_buffer("figure", torch.tensor(float("inf"), dtype=torch.float64))
         self.register_buffer("step", torch.tensor(-1))
-        self.register_buffer("micro_batches", torch.tensor(micro_batches))
+        self.register_buffer("micro_batch", torch.tensor(micro_batch))
 
 
 class KeepBest:
     """`objective`, of whose steps the one with the lowest held-out `figure` is kept. Step 0, untrained, is none of them.
 
-    `rows`: units (rows or pairs) an optimiser step. Memory that runs out halves what is worked on at a time.
+    `rows`: units (rows or pairs) an optimiser step, of all `world` processes. Memory that runs out halves what is worked
+    on at a time. Another number of processes may go on: each keeps its rows at a time, and a step has other micro-batches.
     """
 
     keeps_best = True
 
-    def __init__(self, objective: Any, figure: str, rows: int) -> None:
-        self.objective, self.figure, self.rows = objective, figure, rows
+    def __init__(self, objective: Any, figure: str, rows: int, world: int = 1) -> None:
+        self.objective, self.figure, self.rows, self.world = objective, figure, rows, world
         self.name: str = objective.name
         self.stride: int = objective.stride
-        self.best = Best(objective.micro_batches)
+        self.best = Best(-(-rows // (objective.micro_batches * world)))
         self.modules: Mapping[str, nn.Module] = {**objective.modules, "best": self.best}
 
     def __getattr__(self, name: str) -> Any:
@@ -48,7 +49,7 @@ class KeepBest:
         return getattr(self.__dict__["objective"], name)
 
     def batch(self, step: int) -> Sequence[Any]:
-        self.objective.micro_batches = int(self.best.micro_batches)
+        self._cut()
         batches: Sequence[Any] = self.objective.batch(step)
         return batches
 
@@ -57,7 +58,7 @@ class KeepBest:
         return result
 
     def evaluate(self) -> Metrics:
-        self.objective.micro_batches = int(self.best.micro_batches)
+        self._cut()
         figures: Metrics = self.objective.evaluate()
         return figures
 
@@ -72,15 +73,18 @@ class KeepBest:
         """None until a step has been evaluated."""
         return int(self.best.step) if int(self.best.step) >= 0 else None
 
+    def _cut(self) -> None:
+        self.objective.micro_batches = -(-self.rows // (self.micro_batch * self.world))
+
     @property
     def micro_batch(self) -> int:
-        """Rows worked on at a time."""
-        return -(-self.rows // int(self.best.micro_batches))
+        """Rows a process works on at a time."""
+        return int(self.best.micro_batch)
 
     def halve(self) -> str | None:
         """From now on half as many rows at a time; None where it is one already."""
         before = self.micro_batch
         if before == 1:
             return None
-        self.best.micro_batches.fill_(-(-self.rows // (before // 2)))
+        self.best.micro_batch.fill_(before // 2)
         return f"{self.micro_batch} rows at a time instead of {before}, at the same {self.rows} a step"

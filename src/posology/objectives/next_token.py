@@ -18,6 +18,7 @@ from posology.seeds import numpy_stream
 from posology.text.chat import Encoded
 from posology.text.packing import IGNORED, PackedRow, pack
 from posology.training.batches import TokenBatch, pad_rows
+from posology.training.engine import Engine, Meter
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -35,7 +36,8 @@ class NextToken:
 
     `train` and `heldout` are encoded examples; `heldout_bytes` is the number of UTF-8 bytes that held-out targets
     stand for. An epoch's rows are packed in an order that depends on (seed, name, epoch) alone. An example longer than
-    a row is left out, never cut; `dropped` counts those of `train`. UserError if no example fits.
+    a row is left out, never cut; `dropped` counts those of `train`. Processes share the held-out rows out as they do
+    those of a step. UserError if no example fits.
     """
 
     stride = 1
@@ -43,13 +45,13 @@ class NextToken:
     def __init__(
         self, name: str, model: nn.Module, train: Sequence[Encoded], heldout: Sequence[Encoded], *,
         tokens: int, row: int, seed: int, precision: Precision, vocabulary: int, micro_batches: int = 1,
-        heldout_bytes: int = 0, from_scratch: bool = False, packing: bool = True,
+        heldout_bytes: int = 0, from_scratch: bool = False, packing: bool = True, engine: Engine | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
         self.model, self.train, self.seed, self.precision = model, train, seed, precision
         self.row, self.rows, self.micro_batches, self.packing = row, max(tokens // row, 1), micro_batches, packing
-        self.heldout_bytes = heldout_bytes
+        self.heldout_bytes, self.engine = heldout_bytes, engine or Engine()
         ln_v = math.log(vocabulary)
         self.expected_start = (0.95 * ln_v, 1.1 * ln_v, "ln V") if from_scratch else None
         self.dropped = sum(len(example) > row for example in train)
@@ -106,14 +108,15 @@ class NextToken:
         if not self._heldout:
             return {}
         self.model.eval()
-        loss = hits = tokens = 0.0
+        meter, tokens = Meter(), 0.0
         for batch in (part for whole in self._heldout for part in self._split(whole)):
-            total, metrics = self.loss(batch)
-            loss, hits, tokens = loss + float(total), hits + metrics["accuracy"] * batch.weight, tokens + batch.weight
+            share, counts = self.engine.share(batch)
+            meter.add(self.loss(share)[1], share.weight if counts else 0.0)
+            tokens += batch.weight
         self.model.train()
-        figures = {"loss": loss / max(tokens, 1), "accuracy": hits / max(tokens, 1)}
+        figures = meter.means(self.engine)
         if self.heldout_bytes:
-            figures["bits_per_byte"] = loss / math.log(2) / self.heldout_bytes
+            figures["bits_per_byte"] = figures["loss"] * tokens / math.log(2) / self.heldout_bytes
         return figures
 
 

@@ -99,7 +99,7 @@ class PpoObjective:
         engine: Engine | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine or Engine()
-        _fits(config, self.engine)
+        require_shareable(config, self.engine)
         horizon = config.kl_horizon or 4 * config.rows
         self.name, self.config, self.seed, self.pad, self.end = name, config, seed, pad, end
         self.stride = config.epochs * config.minibatches
@@ -250,17 +250,17 @@ class PpoObjective:
         return int(self.monitor.best[1]) if self.gold is not None else None
 
 
-def _fits(config: PpoConfig, engine: Engine) -> None:
+def require_shareable(config: PpoConfig, engine: Engine) -> None:
     """ConfigError for what several processes cannot share."""
     if engine.kind == "fsdp2":
         raise ConfigError(
             "ppo does not run with engine = fsdp2: processes that sample answers of unequal length cannot gather "
             "weights in step",
-            "--set engine=ddp",
+            "--set engine=ddp (with --model: --engine ddp)",
         )
     if config.rows // config.minibatches < engine.world:
         raise ConfigError(
             f"ppo.rows = {config.rows} in {config.minibatches} minibatches leaves some of {engine.world} processes "
             "without a row",
-            f"at least ppo.rows={config.minibatches * engine.world}",
+            f"at least ppo.rows={config.minibatches * engine.world} (with --model: --batch)",
         )

@@ -18,11 +18,10 @@ from posology.intake.options import ReadOptions
 from posology.intake.read import read_examples, read_pairs
 from posology.intake.records import Pair as Row
 from posology.intake.tally import Tally
-from posology.models.device import pick_device
 from posology.models.lora import trainable_parameters
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import load_model, load_trainable
+from posology.models.source import load_model, load_trainable, weights_type
 from posology.objectives.dpo import DpoObjective
 from posology.objectives.keep_best import KeepBest
 from posology.objectives.pairs import Pair
@@ -30,10 +29,12 @@ from posology.own_config import OwnDpoConfig, OwnStageConfig
 from posology.recipes.own_materials import (
     Rows,
     about_of,
+    at_a_time,
     encode_rows,
     find_model,
     fingerprint,
     fit_config,
+    join,
     layout_for,
     micro_batches,
     read_rows,
@@ -69,6 +70,7 @@ def own_dpo(
     settings: OwnDpoConfig, run: Run, progress: Progress | None = None, *, allow_download: bool = False
 ) -> Stage:
     progress = progress or Progress()
+    engine, device = join(settings)
     stage = run.stage("dpo")
     source = find_model(settings.model, run, PARENTS, allow_download=allow_download)
     layout = layout_for(source, settings)
@@ -83,13 +85,14 @@ def own_dpo(
     train, heldout = encode_pairs(layout, pairs, settings, progress)
 
     lora = settings.lora.adapters
-    tell_memory(source, settings, 2 * (settings.micro_batch or settings.batch), 1 if lora else 2, progress)
-    device = pick_device(settings.device)
+    tell_memory(source, settings, engine, device, progress, sequences=2, copies=1 if lora else 2)
+    home = engine.loads_on(device)
     precision = pick_precision(settings.precision, device.type)
     policy = load_trainable(
-        source, lora, device, seed=seed_of(settings.seed, "adapter"), bits=settings.lora.quantised, reference=True
-    )
-    reference = None if lora else load_model(source, device)
+        source, lora, home, seed=seed_of(settings.seed, "adapter"), bits=settings.lora.quantised, reference=True,
+        dtype=weights_type(device, lora is not None),
+    )  # fmt: skip
+    reference = None if lora else load_model(source, home)
     require_room(policy, settings.max_tokens)
     require_vocabulary(policy, (side for pair in train for side in (pair.chosen, pair.rejected)))
     if settings.checkpointing:
@@ -97,9 +100,10 @@ def own_dpo(
     objective = DpoObjective(
         "dpo", policy, reference, train, heldout, pairs=settings.batch, beta=settings.beta, variant=settings.variant,
         label_smoothing=settings.label_smoothing, anchor=settings.anchor, seed=settings.seed, pad=layout.pad,
-        precision=precision, micro_batches=micro_batches(settings), evaluation_rows=settings.micro_batch or settings.batch,
+        precision=precision, micro_batches=micro_batches(settings, engine.world),
+        evaluation_rows=at_a_time(settings, engine.world), engine=engine,
     )  # fmt: skip
-    kept = KeepBest(objective, f"loss/{next(iter(heldout), '')}", settings.batch)
+    kept = KeepBest(objective, f"loss/{next(iter(heldout), '')}", settings.batch, engine.world)
     per_epoch = -(-len(train) // settings.batch)
     record(
         stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
@@ -108,7 +112,7 @@ def own_dpo(
     )  # fmt: skip
     fit(
         kept, fit_config(settings, per_epoch * settings.epochs, per_epoch), stage, seed=settings.seed, fingerprint=made_of,
-        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)),
+        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)), engine=engine,
     )  # fmt: skip
     write_stats(
         run, stage, pairs=len(train), validation_pairs={name: len(rows) for name, rows in heldout.items()},

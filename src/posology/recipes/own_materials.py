@@ -15,20 +15,22 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 from posology import __version__
-from posology.config import FitConfig, OptimiserConfig, UserError
+from posology.config import ConfigError, FitConfig, OptimiserConfig, UserError
 from posology.files import atomic_write_json, hash_files, read_json, sha256_file, sha256_text
 from posology.intake.options import ReadOptions
 from posology.intake.tally import Tally
 from posology.models.device import pick_device
-from posology.models.estimate import memory_estimate
+from posology.models.estimate import BF16, FP32, Sharding, own_estimate
 from posology.models.families import positions_of
 from posology.models.hub import is_hub_name
+from posology.models.precision import pick_precision
 from posology.models.source import Source, hub_source, open_source, save_trained
 from posology.own_config import FREE, OwnStageConfig
 from posology.recipes.examine import outside_tokenizer
-from posology.runs import MODEL_FILES, STAGES, Run, Stage, resolve_parent
+from posology.runs import MODEL_FILES, STAGES, Run, Stage, is_leader, resolve_parent
 from posology.text.chat import Encoded
 from posology.text.layout import PromptLayout, UnfitRow, prompt_layout
+from posology.training.engine import Engine, open_engine
 from posology.training.fit import Saver
 from posology.training.progress import Progress
 
@@ -104,10 +106,11 @@ class Rows(Generic[T]):
 def read_rows(
     read: Callable[[Path, ReadOptions, Tally], Iterable[T]], path: str, settings: OwnStageConfig, rejects: Path | None
 ) -> Rows[T]:
-    """All rows of a file. Skipped ones are listed in `rejects`."""
+    """All rows of a file. Skipped ones are listed in `rejects`, by the first of several processes."""
     options = ReadOptions(
         columns=settings.reading.columns, labels=settings.reading.labels, evidence=settings.reading.evidence,
-        on_bad_row=settings.reading.on_bad_row, rejects=rejects if settings.reading.on_bad_row == "skip" else None,
+        on_bad_row=settings.reading.on_bad_row,
+        rejects=rejects if settings.reading.on_bad_row == "skip" and is_leader() else None,
     )  # fmt: skip
     tally = Tally()
     rows = list(read(Path(path), options, tally))
@@ -166,6 +169,30 @@ def require_room(model_or_config: Any, max_tokens: int) -> None:
         raise UserError(f"--max-tokens {max_tokens} is more than the model reads: {positions}", "lower --max-tokens")
 
 
+# The machine ----------------------------------------------------------------------------------------------------------
+
+
+def join(settings: OwnStageConfig) -> tuple[Engine, torch.device]:
+    """The engine, joined to the other processes if there are any, and the device that this one computes on.
+
+    ConfigError where the engine does not go together with how the command was started, or with the settings.
+    """
+    if settings.engine == "fsdp2" and settings.lora.quantised:
+        raise ConfigError("--lora qlora does not run with --engine fsdp2", "use --lora lora, or --engine ddp")
+    return open_engine(settings.engine, settings.device), pick_device(settings.device)
+
+
+def at_a_time(settings: OwnStageConfig, world: int) -> int:
+    """Rows of an optimiser step that all processes work on together: a micro-batch."""
+    share = -(-settings.batch // world)
+    return min(world * min(settings.micro_batch or share, share), settings.batch)
+
+
+def micro_batches(settings: OwnStageConfig, world: int) -> int:
+    """Micro-batches an optimiser step."""
+    return -(-settings.batch // at_a_time(settings, world))
+
+
 # The stage ------------------------------------------------------------------------------------------------------------
 
 
@@ -173,18 +200,13 @@ def fit_config(settings: OwnStageConfig, steps: int, per_epoch: int) -> FitConfi
     """Epochs as steps: a linear warm-up, then a linear decay to 0; an evaluation and a checkpoint each epoch."""
     warmup = min(math.ceil(settings.warmup * steps), steps - 1)
     return FitConfig(
-        steps=steps, micro_batches=micro_batches(settings), evaluate_every=per_epoch,
+        steps=steps, evaluate_every=per_epoch,
         checkpoint_every=settings.checkpoint_every or per_epoch, budget_s=None, precision=settings.precision,
         optimiser=OptimiserConfig(
             kind="adamw", learning_rate=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.999), warmup=warmup,
             decay=1 - warmup / steps, clip=1.0,
         ),
     )  # fmt: skip
-
-
-def micro_batches(settings: OwnStageConfig) -> int:
-    """Micro-batches an optimiser step."""
-    return -(-settings.batch // min(settings.micro_batch or settings.batch, settings.batch))
 
 
 def fingerprint(stage: Stage, settings: OwnStageConfig, inputs: dict[str, str]) -> str:
@@ -253,18 +275,26 @@ def tell_adapters(source: Source, settings: OwnStageConfig, progress: Progress) 
     return shape
 
 
-def tell_memory(source: Source, settings: OwnStageConfig, sequences: int, copies: int, progress: Progress) -> None:
-    """Print what the work will take before anything is loaded."""
-    device = pick_device(settings.device)
-    estimate = memory_estimate(
-        source.base, settings.lora, device, rows=sequences, tokens=settings.max_tokens,
-        checkpointing=settings.checkpointing, copies=copies,
+def tell_memory(
+    source: Source, settings: OwnStageConfig, engine: Engine, device: torch.device, progress: Progress, *, sequences: int,
+    copies: int,
+) -> None:  # fmt: skip
+    """Print what the work will take of each process before anything is loaded; `sequences`: those of a row."""
+    if not engine.leader:
+        return
+    bf16 = device.type == "cuda" and pick_precision(settings.precision, device.type).name == "bf16"
+    sharding = Sharding(engine.world, BF16 if bf16 else FP32) if engine.kind == "fsdp2" else None
+    estimate = own_estimate(
+        source.base, settings.lora, device, rows=sequences * -(-at_a_time(settings, engine.world) // engine.world),
+        tokens=settings.max_tokens, checkpointing=settings.checkpointing, copies=copies, sharding=sharding,
     )  # fmt: skip
-    progress.say(estimate.words())
+    progress.say(estimate.words() + (f"; in each of {engine.world} processes" if engine.world > 1 else ""))
 
 
 def write_stats(run: Run, stage: Stage, **facts: Any) -> None:
     """Add a stage to the run's training_stats.json: counts, losses and speeds from its own log."""
+    if not stage.writes:
+        return
     rows = stage.read_metrics()
     train = [row for row in rows if row["split"] == "train"]
     heldout = [

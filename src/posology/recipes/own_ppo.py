@@ -10,12 +10,11 @@ from posology.config import FitConfig, OptimiserConfig, PpoConfig, UserError
 from posology.files import read_json
 from posology.intake.read import read_examples
 from posology.intake.records import Example
-from posology.models.device import pick_device
 from posology.models.heads import from_language_model
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
 from posology.models.source import load_model, load_trainable
-from posology.objectives.ppo import PpoObjective
+from posology.objectives.ppo import PpoObjective, require_shareable
 from posology.own_config import OwnPpoConfig
 from posology.recipes.materials import Parent
 from posology.recipes.own_materials import (
@@ -24,6 +23,7 @@ from posology.recipes.own_materials import (
     encode_rows,
     find_model,
     fingerprint,
+    join,
     layout_for,
     read_rows,
     record,
@@ -51,6 +51,9 @@ def own_ppo(
     settings: OwnPpoConfig, run: Run, progress: Progress | None = None, *, allow_download: bool = False, force: bool = False
 ) -> Stage:  # fmt: skip
     progress = progress or Progress()
+    config = ppo_config(settings)
+    engine, device = join(settings)
+    require_shareable(config, engine)
     stage = run.stage("ppo")
     source = find_model(settings.model, run, PARENTS, allow_download=allow_download)
     judge = find_reward(settings.reward, run)
@@ -66,8 +69,7 @@ def own_ppo(
     prompts = encode_prompts(layout, train, settings, progress)
 
     lora = settings.lora.adapters
-    tell_memory(source, settings, settings.batch, 3 if lora else 4, progress)
-    device = pick_device(settings.device)
+    tell_memory(source, settings, engine, device, progress, sequences=1, copies=3 if lora else 4)
     precision = pick_precision(settings.precision, device.type)
     policy = load_trainable(source, lora, device, seed=seed_of(settings.seed, "adapter"), reference=True)
     require_room(policy, settings.max_tokens)
@@ -76,11 +78,10 @@ def own_ppo(
     if settings.checkpointing:
         checkpoint_activations(policy)
         checkpoint_activations(critic.trunk)
-    config = ppo_config(settings)
     objective = PpoObjective(
         "ppo", policy, reference, critic, load_own_ensemble(judge.path, device, precision), prompts, prompts[:WATCHED],
         None, config, seed=settings.seed, pad=layout.pad, end=layout.end, hook=None, hook_on=frozenset(),
-        precision=precision,
+        precision=precision, engine=engine,
     )  # fmt: skip
     record(
         stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
@@ -89,7 +90,7 @@ def own_ppo(
     )  # fmt: skip
     fit(
         objective, config.fit, stage, seed=settings.seed, fingerprint=made_of, progress=progress,
-        save_final=trained_saver(source, about_of(settings, stage, layout)),
+        save_final=trained_saver(source, about_of(settings, stage, layout)), engine=engine,
     )  # fmt: skip
     write_stats(
         run, stage, prompts=len(prompts), rollouts=settings.rollouts, precision=precision.name, device=device.type

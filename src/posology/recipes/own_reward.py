@@ -15,7 +15,7 @@ from torch import nn
 from posology.config import UserError
 from posology.evaluation.statistics import wilson
 from posology.files import atomic_write_json, publish, read_json
-from posology.models.device import device_of, pick_device
+from posology.models.device import device_of
 from posology.models.heads import (
     ScalarModel,
     from_language_model,
@@ -33,9 +33,11 @@ from posology.objectives.reward import Ensemble, RewardObjective
 from posology.own_config import OwnRewardConfig
 from posology.recipes.own_dpo import encode_pairs, pair_rows
 from posology.recipes.own_materials import (
+    at_a_time,
     find_model,
     fingerprint,
     fit_config,
+    join,
     layout_for,
     micro_batches,
     record,
@@ -48,6 +50,7 @@ from posology.recipes.own_materials import (
 from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.layout import PromptLayout
+from posology.training.engine import Engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
@@ -66,6 +69,7 @@ def own_reward(
         raise UserError(
             "a reward model is not trained without --validation", "hold out some pairs: PPO's gate reads them"
         )
+    engine, device = join(settings)
     stage = run.stage("reward")
     source = find_model(settings.model, run, PARENTS, allow_download=allow_download)
     layout = layout_for(source, settings)
@@ -76,8 +80,7 @@ def own_reward(
         return stage
     require_same(stage, settings, inputs)
     train, heldout = encode_pairs(layout, pairs, settings, progress)
-    tell_memory(source, settings, 2 * (settings.micro_batch or settings.batch), 2, progress)
-    device = pick_device(settings.device)
+    tell_memory(source, settings, engine, device, progress, sequences=2, copies=2)
     precision = pick_precision(settings.precision, device.type)
     base = load_model(source, device, dtype=weights_type(device, settings.lora.adapters is not None))
     require_room(base, settings.max_tokens)
@@ -88,19 +91,23 @@ def own_reward(
     )  # fmt: skip
     for number in range(settings.members):
         _train_member(
-            settings, stage.member(number), base, source, layout, train, heldout, made_of, precision, progress
+            settings, stage.member(number), base, layout, train, heldout, made_of, precision, progress, engine
         )
-    with publish(stage.final) as folder:
-        _assemble(settings, stage, folder, base, source, train, heldout["validation"], layout, precision)
-    stage.mark_finished(made_of)
-    measured = read_json(stage.final / "heldout.json")
-    write_stats(run, stage, pairs=len(train), members=settings.members, heldout=measured, precision=precision.name)
+
+    def finish() -> None:
+        with publish(stage.final) as folder:
+            _assemble(settings, stage, folder, base, source, train, heldout["validation"], layout, precision)
+        stage.mark_finished(made_of)
+        measured = read_json(stage.final / "heldout.json")
+        write_stats(run, stage, pairs=len(train), members=settings.members, heldout=measured, precision=precision.name)
+
+    engine.alone(finish)
     return stage
 
 
 def _train_member(
-    settings: OwnRewardConfig, member: Stage, base: Any, source: Source, layout: PromptLayout, train: list[Pair],
-    heldout: dict[str, list[Pair]], made_of: str, precision: Precision, progress: Progress,
+    settings: OwnRewardConfig, member: Stage, base: Any, layout: PromptLayout, train: list[Pair],
+    heldout: dict[str, list[Pair]], made_of: str, precision: Precision, progress: Progress, engine: Engine,
 ) -> None:  # fmt: skip
     if member.is_finished(made_of):
         return
@@ -110,14 +117,14 @@ def _train_member(
         checkpoint_activations(model.trunk)
     objective = RewardObjective(
         member.name, model, train, heldout, pairs=settings.batch, seed=seed, pad=layout.pad, precision=precision,
-        bootstrap=settings.members > 1, micro_batches=micro_batches(settings),
-        evaluation_rows=settings.micro_batch or settings.batch,
+        bootstrap=settings.members > 1, micro_batches=micro_batches(settings, engine.world),
+        evaluation_rows=-(-at_a_time(settings, engine.world) // engine.world),
     )  # fmt: skip
     per_epoch = -(-len(train) // settings.batch)
     fit(
-        KeepBest(objective, "loss/validation", settings.batch),
+        KeepBest(objective, "loss/validation", settings.batch, engine.world),
         fit_config(settings, per_epoch * settings.epochs, per_epoch), member, seed=seed, fingerprint=made_of,
-        progress=progress, save_final=_save_member,
+        progress=progress, save_final=_save_member, engine=engine,
     )  # fmt: skip
 
 

@@ -6,12 +6,11 @@ import torch
 
 from posology.intake.read import read_examples
 from posology.intake.records import Example
-from posology.models.device import pick_device
 from posology.models.families import require_same_loss
 from posology.models.lora import trainable_parameters
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import load_trainable
+from posology.models.source import load_trainable, weights_type
 from posology.objectives.keep_best import KeepBest
 from posology.objectives.next_token import NextToken, to_batch
 from posology.own_config import OwnSftConfig
@@ -22,6 +21,7 @@ from posology.recipes.own_materials import (
     find_model,
     fingerprint,
     fit_config,
+    join,
     layout_for,
     micro_batches,
     read_rows,
@@ -49,6 +49,7 @@ def own_sft(
     settings: OwnSftConfig, run: Run, progress: Progress | None = None, *, allow_download: bool = False
 ) -> Stage:
     progress = progress or Progress()
+    engine, device = join(settings)
     stage = run.stage("sft")
     source = find_model(settings.model, run, PARENTS, allow_download=allow_download)
     layout = layout_for(source, settings)
@@ -66,12 +67,13 @@ def own_sft(
     encoded = encode_examples(layout, train, settings, settings.data, progress)
     watched = encode_examples(layout, heldout, settings, settings.validation, progress) if heldout else []
 
-    tell_memory(source, settings, settings.micro_batch or settings.batch, 1, progress)
-    device = pick_device(settings.device)
+    lora = settings.lora.adapters
+    tell_memory(source, settings, engine, device, progress, sequences=1, copies=1)
     precision = pick_precision(settings.precision, device.type)
     model = load_trainable(
-        source, settings.lora.adapters, device, seed=seed_of(settings.seed, "adapter"), bits=settings.lora.quantised
-    )
+        source, lora, engine.loads_on(device), seed=seed_of(settings.seed, "adapter"), bits=settings.lora.quantised,
+        dtype=weights_type(device, lora is not None),
+    )  # fmt: skip
     require_room(model, settings.max_tokens)
     require_vocabulary(model, [*encoded, *watched])
     if settings.checkpointing:
@@ -79,10 +81,10 @@ def own_sft(
     objective = NextToken(
         "sft", model, encoded, watched, tokens=settings.batch * settings.max_tokens, row=settings.max_tokens,
         seed=settings.seed, precision=precision, vocabulary=model.config.get_text_config().vocab_size,
-        micro_batches=micro_batches(settings), packing=settings.packing,
+        micro_batches=micro_batches(settings, engine.world), packing=settings.packing, engine=engine,
     )  # fmt: skip
-    _check_forward(objective, encoded[0])
-    kept = KeepBest(objective, "loss", settings.batch)
+    engine.alone(lambda: _check_forward(objective, encoded[0]))
+    kept = KeepBest(objective, "loss", settings.batch, engine.world)
     steps = sum(objective.steps(epoch) for epoch in range(settings.epochs))
     record(
         stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(), data=train.manifest(),
@@ -90,7 +92,7 @@ def own_sft(
     )  # fmt: skip
     fit(
         kept, fit_config(settings, steps, -(-steps // settings.epochs)), stage, seed=settings.seed, fingerprint=made_of,
-        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)),
+        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)), engine=engine,
     )  # fmt: skip
     write_stats(
         run, stage, examples=len(encoded), validation_examples=len(watched), epochs=settings.epochs, batch=settings.batch,

@@ -10,7 +10,7 @@ import torch
 
 from posology.config import ConfigError, RunConfig, StageConfig, dump_config
 from posology.files import atomic_write_text
-from posology.models.footprint import GIB, footprint
+from posology.models.estimate import GIB, taught_estimates
 from posology.models.memory import keep_few_kernels, keep_freed_memory, release_memory
 from posology.recipes.dpo import dpo
 from posology.recipes.grade import grade
@@ -58,7 +58,7 @@ def require_cluster(config: RunConfig, engine: Engine) -> None:
             f"the config is made for {made_for.processes} processes, and there are {engine.world}",
             f"torchrun --nproc-per-node {made_for.processes} -m -- posology ..., or --set cluster.processes={engine.world}",
         )
-    for name, needed in footprint(config).items():
+    for name, needed in taught_estimates(config).items():
         if needed.total > made_for.gpu_gib * GIB:
             raise ConfigError(
                 f"{name} takes about {needed.total / GIB:.0f} GiB a GPU, and each has {made_for.gpu_gib:g}",

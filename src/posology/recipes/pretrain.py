@@ -39,7 +39,7 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
         "pretrain", model, train, [encode_document(tokenizer, text) for text in heldout],
         tokens=settings.tokens, row=settings.row, seed=config.seed, precision=pick_precision(settings.fit.precision, device.type),
         vocabulary=tokenizer.size, micro_batches=settings.fit.micro_batches, packing=settings.packing, from_scratch=True,
-        heldout_bytes=sum(len(text.encode()) for text in heldout),
+        heldout_bytes=sum(len(text.encode()) for text in heldout), engine=engine,
     )  # fmt: skip
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(

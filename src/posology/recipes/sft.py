@@ -54,7 +54,7 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     objective = NextToken(
         "sft", model, train, heldout, tokens=settings.tokens, row=settings.row, seed=config.seed,
         precision=pick_precision(settings.fit.precision, device.type), vocabulary=tokenizer.size,
-        micro_batches=settings.fit.micro_batches, packing=settings.packing,
+        micro_batches=settings.fit.micro_batches, packing=settings.packing, engine=engine,
     )  # fmt: skip
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(

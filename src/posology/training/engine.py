@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is documented, and not in __all__
 
 from posology.errors import ConfigError, UserError
+from posology.models.device import pick_device
 from posology.models.sharded import filled, is_sharded, shard, skeleton
 from posology.seeds import seed_of
 from posology.training.objective import B, Metrics
@@ -92,6 +93,12 @@ class Engine:
     def as_leader(self, value: int) -> int:
         """What process 0 says, told to all."""
         return int(self.total(value if self.leader else 0))
+
+    def agree(self, figures: Metrics) -> Metrics:
+        """Process 0's figures, told to all: what each works out alike may differ by rounding on GPUs, and decisions
+        hang on them (which step is best)."""
+        told = self.totals([value if self.leader else 0.0 for value in figures.values()])
+        return dict(zip(figures, told, strict=True))
 
     def wait(self) -> None:
         """Until all processes have come here."""
@@ -204,22 +211,25 @@ def open_engine(asked: str, device: str = "cpu") -> Engine:
     world = int(os.environ.get("WORLD_SIZE", "0")) if "RANK" in os.environ else 0  # 0: not started by torchrun
     if asked == "single":
         if world > 1:
-            hint = "add --set engine=ddp or --set engine=fsdp2, or start one process"
+            hint = "add --set engine=ddp or engine=fsdp2 (with --model: --engine), or start one process"
             raise ConfigError(
                 f"torchrun started {world} processes, and engine = single would train {world} times", hint
             )
         return Engine()
     if not world:
-        hint = "torchrun --nproc-per-node 2 -m -- posology ..., or --set engine=single"
+        hint = "torchrun --nproc-per-node 2 -m -- posology ..., or engine single"
         raise ConfigError(f"engine = {asked} works under torchrun, which did not start this process", hint)
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    kind = pick_device(device).type
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"engine = {asked} trains on CPUs and CUDA GPUs, not on {kind}", "ask for device cpu")
+    cuda = kind == "cuda"
     if not dist.is_initialized():
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with _others_lost():
             # numbers that processes exchange lie on the CPU; gradients and weights where the model is
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
-    return Engine(asked, dist.get_rank(), dist.get_world_size(), "cuda" if cuda else "cpu")
+    return Engine(asked, dist.get_rank(), dist.get_world_size(), kind)
 
 
 def is_first(word: str) -> bool:

@@ -201,7 +201,7 @@ def _evaluate(
 ) -> Metrics:  # fmt: skip
     """Held-out figures after `step` updates: logged, shown, and told to an objective that keeps an eye on them."""
     engine.seed(seed, stage.name, "evaluate", step)
-    figures = objective.evaluate()
+    figures = engine.agree(objective.evaluate())
     if observe := getattr(objective, "observe", None):
         observe(step, figures)
     if figures:

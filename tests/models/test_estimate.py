@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from posology.config import ConfigError, load_config
-from posology.models.footprint import GIB, footprint, on_meta
+from posology.models.estimate import GIB, on_meta, taught_estimates
 from posology.recipes.pipeline import require_cluster
 from posology.training.engine import Engine
 
@@ -33,8 +33,8 @@ def test_the_shape_is_what_the_name_says(name: str) -> None:
 def test_it_fits_the_gpus_that_it_names(name: str) -> None:
     config = load_config(CONFIGS / f"{name}.yaml")
     assert config.cluster is not None
-    for stage, needed in footprint(config).items():
-        assert 16 * SIZES[name] // config.cluster.processes <= needed.states
+    for stage, needed in taught_estimates(config).items():
+        assert 16 * SIZES[name] // config.cluster.processes <= needed.weights + needed.optimiser
         assert needed.total < 0.8 * config.cluster.gpu_gib * GIB, f"{stage}: room for kernels and fragments"
     require_cluster(config, Engine("fsdp2", 0, config.cluster.processes))
 
