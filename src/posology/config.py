@@ -221,7 +221,7 @@ class EvaluationConfig(Section):
     best_of: int = Field(
         8, ge=2, le=64, description="answers of SFT from which the reward models choose: PPO's baseline"
     )
-    best_of_prompts: int = Field(240, ge=0, description="of the sampled prompts; 0: no such baseline")
+    best_of_prompts: int = Field(120, ge=0, description="of the sampled prompts; 0: no such baseline")
     pretrain_share: float = Field(0.1, gt=0, le=1, description="share of the exam that the base model answers")
     closed_book: int = Field(400, ge=1, description="dose questions also answered without the calculator")
     bootstrap: int = Field(2000, ge=100)
