@@ -9,7 +9,15 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from posology.config import ConfigError, LoraConfig, UserError
-from posology.models.lora import apply_lora, load_adapter, merge, save_adapter, trainable_parameters
+from posology.models.lora import (
+    add_reference,
+    apply_lora,
+    load_adapter,
+    merge,
+    reference_policy,
+    save_adapter,
+    trainable_parameters,
+)
 
 IDS = torch.tensor([[1, 40, 50, 60, 7]])
 LORA = LoraConfig(kind="lora", rank=4, dropout=0.0)
@@ -61,6 +69,26 @@ def test_adapters_are_saved_alone_and_read_back(tiny: Any, tmp_path: Path) -> No
     assert sum(f.stat().st_size for f in tmp_path.glob("*.safetensors")) < 20_000
     assert not (tmp_path / "model.safetensors").exists()
     torch.testing.assert_close(load_adapter(tiny(), tmp_path)(IDS).logits, model(IDS).logits)
+
+
+@pytest.mark.parametrize("further", [False, True])
+def test_the_reference_is_read_while_the_same_weights_are_trained(tiny: Any, tmp_path: Path, further: bool) -> None:
+    """Adapters off, or put back as they were: FSDP2 must not find them frozen when it first runs."""
+    before = tiny()(IDS).logits.detach()
+    model = apply_lora(tiny(), LORA)
+    if further:
+        save_adapter(trained(model), tmp_path)
+        before = model(IDS).logits.detach()
+        model = add_reference(load_adapter(tiny(), tmp_path, trainable=True), tmp_path)
+    names = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    with torch.no_grad():
+        for weight in (weight for name, weight in model.named_parameters() if name in names):
+            weight.add_(0.1)
+    with reference_policy(model), torch.no_grad():
+        assert {name for name, weight in model.named_parameters() if weight.requires_grad} == names
+        torch.testing.assert_close(model(IDS).logits, before)
+    assert {name for name, weight in model.named_parameters() if weight.requires_grad} == names
+    assert all("default" in name for name in names) and not torch.allclose(model(IDS).logits, before, atol=1e-2)
 
 
 def test_a_seed_fixes_the_adapters(tiny: Any) -> None:

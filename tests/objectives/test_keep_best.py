@@ -87,6 +87,16 @@ def test_out_of_memory_halves_the_micro_batch_at_the_same_step(tmp_path: Path) -
     assert train(ample, KeepBest(ample, "loss", 8), tmp_path / "ample").digest == result.digest
 
 
+@pytest.mark.parametrize(("world", "cuts"), [(1, 4), (2, 2), (3, 2), (8, 1)])
+def test_rows_at_a_time_are_those_of_one_process(world: int, cuts: int) -> None:
+    """Two rows at a time: each of 3 processes has up to 2 of a micro-batch of 4."""
+    objective = Rising((0,))
+    kept = KeepBest(objective, "loss", 8, world)
+    kept.best.micro_batch.fill_(2)
+    kept.batch(0)
+    assert objective.micro_batches == cuts
+
+
 def test_a_resumed_run_goes_on_with_the_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass

@@ -1,8 +1,8 @@
 """Run by test_own_engine.py in a process of its own: the commands on a user's own model, in one process and in two.
 
 Usage: python -m tests.recipes.own_ranks FOLDER. The parent never computes, so that its children may. Each command is
-given as on the command line; it writes FOLDER/runs/..., what it said and the gradients of its updates to
-FOLDER/said/..., and prints exit codes.
+given as on the command line; it writes FOLDER/runs/...,
+and what it said and the gradients of its updates to FOLDER/said/...; exit codes are printed as JSON.
 """
 
 from __future__ import annotations

@@ -157,6 +157,10 @@ def test_what_cannot_be_done_is_said(llama: Path, tmp_path: Path) -> None:
     data = write_notes(tmp_path / "train.csv", 4)
     with pytest.raises(UserError, match="qlora needs bitsandbytes"):
         own_sft(sft_settings(llama, data, lora={"kind": "qlora"}), new_run(tmp_path, "a"), quietly())
+    with pytest.raises(ConfigError, match="--lora qlora does not run with --engine fsdp2"):
+        own_sft(sft_settings(llama, data, lora={"kind": "qlora"}, engine="fsdp2"), new_run(tmp_path, "a"), quietly())
+    with pytest.raises(ConfigError, match="engine = ddp works under torchrun"):
+        own_sft(sft_settings(llama, data, engine="ddp"), new_run(tmp_path, "a"), quietly())
     with pytest.raises(UserError, match="--max-tokens 300 is more than the model reads: 256"):
         own_sft(sft_settings(llama, data, max_tokens=300), new_run(tmp_path, "b"), quietly())
     with pytest.raises(ConfigError, match="no layer is called 'query'"):

@@ -144,7 +144,7 @@ def test_alone_it_is_the_identity() -> None:
     meter = Meter()
     meter.add({"loss": 2.0}, 1.0)
     meter.add({"loss": 5.0}, 3.0)
-    assert meter.means(engine) == {"loss": 4.25}
+    assert meter.means(engine) == {"loss": 4.25} == engine.agree({"loss": 4.25})
     layer = nn.Linear(2, 2)
     assert engine.place([layer], bf16=False) == {} and engine.whole({"a": layer}, {}) == {"a": layer}
     assert engine.leader and engine.check({}, {}) == {"kind": "single", "world": 1}
