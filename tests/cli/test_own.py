@@ -108,7 +108,7 @@ def test_notes_come_from_standard_input_and_the_keyboard(
         (["sft", "--config", "a.yaml", "--data", "d.csv"], 2, "--config and --data are both given"),
         (["sft", "--model", "base", "--run", "a"], 2, "without rows to learn from"),
         (["sft", "--model", "base", "--data", "train.csv"], 2, "without --run"),
-        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "dora"], 2, "--kind = 'dora'"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "dora"], 2, "--lora = 'dora'"),
         (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--column", "x"], 2, "--column 'x'"),
         (["sft", "--model", "base", "--data", "none.csv", "--run", "a"], 1, "none.csv"),
         (["sft", "--model", "owner/model", "--data", "train.csv", "--run", "a"], 1, "--allow-download"),

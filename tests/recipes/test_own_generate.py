@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from posology.config import UserError
+from posology.errors import Interrupted, UserError
 from posology.files import read_jsonl
 from posology.intake.options import ReadOptions
 from posology.intake.prompts import Prompt
@@ -68,7 +68,7 @@ def test_a_killed_call_goes_on_without_losing_or_repeating(
         asked.extend(prompt.row for prompt in prompts)
         return answer_rows(answerer, prompts)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(page, "answer_rows", dying)
         answer_file(answerer, notes_file, output, OPTIONS, rows=2, progress=quietly())
     assert not output.exists()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posology.cli.ask import find_run
+from posology.cli.ask import find_run, taught_run
 from posology.cli.candidate import Candidate, candidate_lines, sit
 from posology.cli.cases import Splits
 from posology.cli.reading import Column, OnBadRow, read_options
@@ -54,7 +54,7 @@ def evaluate(
         return
     if notes or column or page or scores:
         raise ConfigError("--notes, --column, --page and --scores are for summaries", "give --summaries answers.jsonl")
-    where = find_run(run, runs)
+    where = taught_run(run, runs)
     asked = Candidate(answers, model, instructions, name, splits, limit, rows, against)
     if answers is not None or model:
         _show(sit(where, asked), as_json)
@@ -104,7 +104,7 @@ def doctor(run: Annotated[str, typer.Argument(help="A run's name or path; withou
 
 def report(run: RunArgument = "laptop", runs: Runs = Path("runs")) -> None:
     """Write the run's report.html again from its files."""
-    where = find_run(run, runs)
+    where = taught_run(run, runs)
     from posology.report.page import write_report
 
     print(write_report(where))

@@ -6,6 +6,7 @@ One command each, so that what is learnt for the one serves for the other; optio
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,6 @@ from posology.cli.reading import Column, Evidence, Labels, OnBadRow
 from posology.cli.stages import Parent, Runs, Set
 from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import ConfigError
-from posology.files import atomic_write_text
 from posology.intake.options import parse_columns, parse_labels
 from posology.own_config import (
     OwnDpoConfig,
@@ -24,7 +24,6 @@ from posology.own_config import (
     OwnRewardConfig,
     OwnSftConfig,
     S,
-    dump_own_config,
     load_own_config,
     own_settings,
 )
@@ -233,10 +232,13 @@ def _train(
         raise ConfigError("--model is given without --run", "name the run, for example --run notes")
     settings = own_settings(section, values)
     run = open_run(runs_folder(runs), run_name, create=True)
-    before = load_own_config(run.config_path)
-    atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={name: settings})))
-    run.update_manifest(status="running", seed=settings.seed, machine=run.machine())
-    stage = recipe(settings, run, _progress(), **more)
+    load_own_config(run.config_path)  # refuses the name of a taught run
+    try:
+        stage = recipe(settings, run, _progress(), **more)
+    except BaseException:
+        with suppress(OSError):  # what was refused at once leaves no empty folder
+            run.path.rmdir()
+        raise
     run.update_manifest(status="finished")
     print(stage.final)
     print(NOT_FOR_CARE)
