@@ -127,7 +127,7 @@ def _show(card: dict[str, Any], out: Console) -> None:
     for part in ("precision", "recall", "f1"):
         found = [(system["against_reference"] or {}).get(part) for system in systems]
         if any(value is not None for value in found):
-            rows.append([f"same tuples as the reference: {part}", *map(_number, found)])
+            rows.append([f"as the reference: {part}", *map(_number, found)])
     title = "Medications of summaries, in % with 95 % intervals over notes"
     out.print(table(title, ["", *columns], rows, set(range(1, len(columns) + 1))))
     if bad := card["left_out"]["notes"]:
@@ -143,7 +143,7 @@ def _show(card: dict[str, Any], out: Console) -> None:
         compared = [
             [
                 f"{c['first']} - {c['second']}",
-                c["measure"],
+                _SHOWN.get(c["measure"], c["measure"].capitalize()),
                 c["n"],
                 _interval({**c, "value": c["difference"]}),
                 _p(c["p"]),
