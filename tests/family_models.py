@@ -48,11 +48,13 @@ QUICK = ("llama", "qwen2", "gpt2")
 OTHERS = tuple(name for name in MAKERS if name not in QUICK)
 
 
-def save_family(folder: Path, family: str, *, chat: bool = False) -> Path:
-    """A model whose weights are wide enough that attention matters, and its tokenizer."""
+def save_family(folder: Path, family: str, *, chat: bool = False, **changes: Any) -> Path:
+    """A model whose weights are wide enough that attention matters, and its tokenizer. `changes`: of its config."""
     tokenizer = outside_tokenizer(chat)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(MAKERS[family](len(tokenizer)))
+    config = MAKERS[family](len(tokenizer))
+    config.update(changes)
+    model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim > 1:

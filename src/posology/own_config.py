@@ -131,7 +131,8 @@ def own_settings(section: type[S], values: dict[str, Any]) -> S:
         return section.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = "--" + str(problem["loc"][-1] if problem["loc"] else "model").replace("_", "-")
+        name = str(problem["loc"][-1] if problem["loc"] else "model")
+        option = "--lora" if name == "kind" else "--" + name.replace("_", "-")
         raise ConfigError(f"bad value {option} = {problem.get('input')!r}", problem["msg"]) from None
 
 
@@ -139,8 +140,8 @@ def load_own_config(path: Path) -> OwnConfig:
     """A run's config.yaml; an empty one where there is none. UserError where the run is of the other kind."""
     if not path.is_file():
         return OwnConfig()
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(raw, dict) or raw.get("kind") != "own":
+    raw = _read(path)
+    if raw.get("kind") != "own":
         raise UserError(f"{path} belongs to a run of another kind (posology run)", "take another name with --run")
     try:
         return OwnConfig.model_validate(raw)
@@ -148,6 +149,19 @@ def load_own_config(path: Path) -> OwnConfig:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise ConfigError(f"{path}: bad value {place}: {problem['msg']}", "correct it, or take another run") from None
+
+
+def is_own(path: Path) -> bool:
+    """Whether a config.yaml is that of a run on a user's own model and data."""
+    return path.is_file() and _read(path).get("kind") == "own"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise UserError(f"{path} is damaged: it is no YAML", "restore it, or take another name with --run") from None
+    return raw if isinstance(raw, dict) else {}
 
 
 def dump_own_config(config: OwnConfig) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from posology.cli import main
 
@@ -35,11 +34,11 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def posology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def posology(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> Command:
     """posology("sft", ...) -> exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -49,8 +48,7 @@ def posology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         said = capsys.readouterr()
         return int(stop.value.code or 0), said.out, said.err
 
-    yield run  # type: ignore[misc]
-    torch.set_num_threads(threads)
+    return run
 
 
 def test_from_a_csv_to_a_merged_model(posology: Command, tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_notes_come_from_standard_input_and_the_keyboard(
         (["sft", "--config", "a.yaml", "--data", "d.csv"], 2, "--config and --data are both given"),
         (["sft", "--model", "base", "--run", "a"], 2, "without rows to learn from"),
         (["sft", "--model", "base", "--data", "train.csv"], 2, "without --run"),
-        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "dora"], 2, "--kind = 'dora'"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "dora"], 2, "--lora = 'dora'"),
         (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--column", "x"], 2, "--column 'x'"),
         (["sft", "--model", "base", "--data", "none.csv", "--run", "a"], 1, "none.csv"),
         (["sft", "--model", "owner/model", "--data", "train.csv", "--run", "a"], 1, "--allow-download"),

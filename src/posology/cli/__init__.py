@@ -20,11 +20,10 @@ def main() -> None:
         sys.argv.remove("--debug")
     try:
         app()
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as done:  # typer has turned Ctrl-C into this
+        if done.code == EXIT_INTERRUPTED:
+            print("interrupted", file=sys.stderr)
+        raise
     except Exception as error:
         if debug:
             raise

@@ -12,6 +12,7 @@ from posology.cli.stages import Runs
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import UserError
 from posology.files import read_json
+from posology.own_config import is_own
 from posology.runs import Run, open_run, runs_folder
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="For sampled answers.")
 def ask(question: str, run: RunName = "laptop", stage: StageName = "", runs: Runs = Path("runs"),
         temperature: Temperature = 0.0, seed: Seed = 0) -> None:  # fmt: skip
     """Answer one question, streaming."""
-    where = find_run(run, runs)
+    where = taught_run(run, runs)
     chosen = stage or best_stage(where)
     assistant = _open(where, chosen)
     print(f"{where.name} · {chosen}", file=sys.stderr)
@@ -39,7 +40,7 @@ def ask(question: str, run: RunName = "laptop", stage: StageName = "", runs: Run
 def chat(run: RunName = "laptop", stage: StageName = "", runs: Runs = Path("runs"), temperature: Temperature = 0.0,
          seed: Seed = 0) -> None:  # fmt: skip
     """Ask one question after another; each is answered alone. An empty line or Ctrl-D ends it."""
-    where = find_run(run, runs)
+    where = taught_run(run, runs)
     chosen = stage or best_stage(where)
     assistant = _open(where, chosen)
     print(f"{where.name} · {chosen} · {NOT_FOR_CARE}", file=sys.stderr)
@@ -61,7 +62,7 @@ def chat(run: RunName = "laptop", stage: StageName = "", runs: Runs = Path("runs
 
 def compare(question: str, run: RunName = "laptop", runs: Runs = Path("runs")) -> None:
     """Every stage's answer side by side with its reward, and the judge's verdict where the question can be read."""
-    where = find_run(run, runs)
+    where = taught_run(run, runs)
     from posology.recipes.answer import compare as compare_stages
 
     (rows,) = compare_stages(where, [question], [name for name in ANSWERING if where.stage(name).final.is_dir()])
@@ -81,6 +82,15 @@ def find_run(name: str, runs: Path) -> Run:
     if len(path.parts) > 1:
         return open_run(runs_folder(path.parent), path.name)
     return open_run(runs_folder(runs), name)
+
+
+def taught_run(name: str, runs: Path) -> Run:
+    """`find_run`; UserError for a run on a user's own data, which no exam and no judge speak of."""
+    run = find_run(name, runs)
+    if is_own(run.config_path):
+        hint = f"ask it with `posology generate --model {name}`, score its answers with `posology evaluate --summaries`"
+        raise UserError(f"{run.path} was trained on data of your own: this command is for runs of `posology run`", hint)
+    return run
 
 
 def best_stage(run: Run) -> str:

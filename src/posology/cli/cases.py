@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posology.cli.ask import find_run
+from posology.cli.ask import taught_run
 from posology.cli.stages import Runs
 from posology.config import ConfigError
 
@@ -82,7 +82,7 @@ def _cases(run: str, config: Path | None, splits: Sequence[str], runs: Path) -> 
     from posology.evaluation.candidate import exam_of, of_splits
 
     if config is None:
-        return list(exam_of(find_run(run, runs), splits).asked.values())
+        return list(exam_of(taught_run(run, runs), splits).asked.values())
     from posology.cli.data import _build
 
     of_splits([], splits)  # a misspelt split is told before ten seconds of building

@@ -6,15 +6,16 @@ One command each, so that what is learnt for the one serves for the other; optio
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from posology.cli import stages
+from posology.cli.reading import Column, Evidence, Labels, OnBadRow
 from posology.cli.stages import Parent, Runs, Set
 from posology.config import ConfigError
-from posology.files import atomic_write_text
 from posology.intake.options import parse_columns, parse_labels
 from posology.own_config import (
     OwnDpoConfig,
@@ -22,11 +23,10 @@ from posology.own_config import (
     OwnRewardConfig,
     OwnSftConfig,
     S,
-    dump_own_config,
     load_own_config,
     own_settings,
 )
-from posology.runs import Stage, is_leader, open_run, runs_folder
+from posology.runs import Stage, open_run, runs_folder
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML configuration of a taught run.")]
 Model = Annotated[
@@ -36,12 +36,6 @@ Name = Annotated[str, typer.Option("--run", help="The run's name (with --config:
 Data = Annotated[str, typer.Option("--data", help="Your rows: CSV, JSONL, Parquet, or a dataset's folder.")]
 Pairs = Annotated[str, typer.Option("--pairs", help="Preference pairs: prompt (or clinical_note), chosen, rejected.")]
 Validation = Annotated[str, typer.Option("--validation", help="Rows that are watched and never trained on.")]
-Column = Annotated[
-    list[str] | None, typer.Option("--column", help="ours=theirs, for example clinical_note=note_text (repeatable).")
-]
-Labels = Annotated[str, typer.Option("--labels", help="Labels whose rows train, with commas; all: every row.")]
-Evidence = Annotated[str, typer.Option("--evidence", help="strip or keep evidence marks in summaries.")]
-OnBadRow = Annotated[str, typer.Option("--on-bad-row", help="stop or skip.")]
 ChatTemplate = Annotated[bool, typer.Option("--chat-template", help="Ask in the form of the model's chat template.")]
 Lora = Annotated[str, typer.Option("--lora", help="none, lora or qlora (CUDA and bitsandbytes).")]
 Bits = Annotated[int, typer.Option("--bits", help="Of quantised weights with --lora qlora: 4 or 8.")]
@@ -238,10 +232,12 @@ def _train(
         raise ConfigError("--model is given without --run", "name the run, for example --run notes")
     settings = own_settings(section, values)
     run = open_run(runs_folder(runs), run_name, create=True)
-    before = load_own_config(run.config_path)
-    if is_leader():
-        atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={name: settings})))
-    run.update_manifest(status="running", seed=settings.seed, machine=run.machine())
-    stage = recipe(settings, run, stages.progress(), **more)
+    load_own_config(run.config_path)  # refuses the name of a taught run
+    try:
+        stage = recipe(settings, run, stages.progress(), **more)
+    except BaseException:
+        with suppress(OSError):  # what was refused at once leaves no empty folder
+            run.path.rmdir()
+        raise
     run.update_manifest(status="finished")
     stages.done(stage.final)

@@ -37,6 +37,7 @@ class DpoObjective:
     """
 
     stride = 1
+    shown = ("preference", "accuracy")  # on the terminal: the loss has the anchor in it, and does not start at ln 2
 
     def __init__(
         self, name: str, model: nn.Module, reference: nn.Module | None, train: Sequence[Pair],

@@ -106,7 +106,7 @@ def own_dpo(
     kept = KeepBest(objective, f"loss/{next(iter(heldout), '')}", settings.batch, engine.world)
     per_epoch = -(-len(train) // settings.batch)
     record(
-        stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
+        run, stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
         data=pairs.train.manifest(), pairs=pairs.about,
         validation={name: rows.manifest() for name, rows in pairs.heldout.items()},
     )  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from posology import __version__
-from posology.config import UserError
+from posology.errors import Interrupted, UserError
 from posology.files import append_jsonl, atomic_write_json, read_json, read_jsonl, sha256_file, sha256_text, write_jsonl
 from posology.intake.options import ReadOptions
 from posology.intake.prompts import Prompt, read_prompts
@@ -29,6 +29,7 @@ from posology.runs import versions
 from posology.text.layout import PromptLayout, UnfitRow, encode_asked, prompt_layout
 from posology.training.progress import Progress
 
+INTERRUPTED = 130  # exit code after Ctrl-C
 Line = dict[str, Any]  # row, id, answer, stopped ("end" or "length"), tokens; or row, id, answer "", error
 
 
@@ -112,7 +113,8 @@ def answer_file(
     Returns what OUTPUT.about.json holds. UserError where `output` was made by something else.
     """
     progress = progress or Progress()
-    made = {**answerer.made_by(), "input_sha256": digest_of_data(notes), "columns": dict(options.columns)}
+    made = {**answerer.made_by(), "input_sha256": digest_of_data(notes), "columns": dict(options.columns),
+            "labels": options.labels}  # fmt: skip
     made_of, about = sha256_text(repr(sorted(made.items()))), output.with_name(f"{output.name}.about.json")
     if (before := _finished(output, about, made_of)) is not None:
         return before
@@ -125,11 +127,15 @@ def answer_file(
     with progress.stage():
         total = sum(1 for _ in read_prompts(notes, options))
         progress.begin("answers", len(done), total, shown=())
-        for batch in batched_rows(islice(read_prompts(notes, options), len(done), None), rows):
-            for line in answer_rows(answerer, batch):
-                append_jsonl(part, line)
-                done.append(line)
-            progress.update(len(done), {})
+        try:
+            for batch in batched_rows(islice(read_prompts(notes, options), len(done), None), rows):
+                for line in answer_rows(answerer, batch):
+                    append_jsonl(part, line)
+                    done.append(line)
+                progress.update(len(done), {})
+        except KeyboardInterrupt:
+            told = f"stopped after {len(done):,} of {total:,} rows, which are kept in {part}"
+            raise Interrupted(told, "the same command goes on from there", INTERRUPTED) from None
         progress.finish(time.monotonic() - began)
     write_jsonl(output, done)
     errors = sum("error" in line for line in done)

@@ -16,7 +16,7 @@ import torch
 
 from posology import __version__
 from posology.config import ConfigError, FitConfig, OptimiserConfig, UserError
-from posology.files import atomic_write_json, hash_files, read_json, sha256_file, sha256_text
+from posology.files import atomic_write_json, atomic_write_text, hash_files, read_json, sha256_file, sha256_text
 from posology.intake.options import ReadOptions
 from posology.intake.tally import Tally
 from posology.models.device import pick_device
@@ -25,7 +25,7 @@ from posology.models.families import positions_of
 from posology.models.hub import is_hub_name
 from posology.models.precision import pick_precision
 from posology.models.source import Source, hub_source, open_source, save_trained
-from posology.own_config import FREE, OwnStageConfig
+from posology.own_config import FREE, OwnStageConfig, dump_own_config, load_own_config
 from posology.recipes.examine import outside_tokenizer
 from posology.runs import MODEL_FILES, STAGES, Run, Stage, is_leader, resolve_parent
 from posology.text.chat import Encoded
@@ -166,7 +166,10 @@ def require_room(model_or_config: Any, max_tokens: int) -> None:
     """UserError where rows may be longer than what the model reads."""
     positions = positions_of(model_or_config)
     if positions is not None and max_tokens > positions:
-        raise UserError(f"--max-tokens {max_tokens} is more than the model reads: {positions}", "lower --max-tokens")
+        raise UserError(
+            f"--max-tokens {max_tokens} is more than the model reads: {positions}",
+            f"add --max-tokens {positions}, or less",
+        )
 
 
 # The machine ----------------------------------------------------------------------------------------------------------
@@ -237,8 +240,12 @@ def trained_saver(source: Source, about: dict[str, Any]) -> Saver:
     return lambda folder, modules: save_trained(modules["model"], source, folder, about)
 
 
-def record(stage: Stage, settings: OwnStageConfig, inputs: dict[str, str], **facts: Any) -> None:
-    """What the stage is made of, into its manifest."""
+def record(run: Run, stage: Stage, settings: OwnStageConfig, inputs: dict[str, str], **facts: Any) -> None:
+    """What the stage is made of, into its manifest and the run's config.yaml: what was refused before leaves no trace."""
+    before = load_own_config(run.config_path)
+    if is_leader():
+        atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={stage.name: settings})))
+    run.update_manifest(status="running", seed=settings.seed, machine=run.machine())
     stage.note(made_of={"settings": _binding(settings), "inputs": inputs}, **facts)
 
 

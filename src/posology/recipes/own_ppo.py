@@ -84,7 +84,7 @@ def own_ppo(
         precision=precision, engine=engine,
     )  # fmt: skip
     record(
-        stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
+        run, stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(),
         data=train.manifest(), forced=forced,
         reward_accuracy=read_json(judge.path / "heldout.json")["validation"],
     )  # fmt: skip

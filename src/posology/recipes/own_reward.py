@@ -86,7 +86,7 @@ def own_reward(
     require_room(base, settings.max_tokens)
     require_vocabulary(base, (side for pair in train for side in (pair.chosen, pair.rejected)))
     record(
-        stage, settings, inputs, model=source.described(), data=pairs.train.manifest(),
+        run, stage, settings, inputs, model=source.described(), data=pairs.train.manifest(),
         validation=pairs.heldout["validation"].manifest(),
     )  # fmt: skip
     for number in range(settings.members):

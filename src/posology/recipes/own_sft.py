@@ -87,7 +87,7 @@ def own_sft(
     kept = KeepBest(objective, "loss", settings.batch, engine.world)
     steps = sum(objective.steps(epoch) for epoch in range(settings.epochs))
     record(
-        stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(), data=train.manifest(),
+        run, stage, settings, inputs, adapters=tell_adapters(source, settings, progress), model=source.described(), data=train.manifest(),
         validation=heldout.manifest() if heldout else None,
     )  # fmt: skip
     fit(
