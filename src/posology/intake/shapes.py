@@ -13,17 +13,19 @@ from posology.intake.options import ReadOptions, meant
 
 @dataclass(frozen=True)
 class Shape:
-    """`columns` must be there; a row holds an example to learn from, or a pair of answers to prefer among."""
+    """`columns` must be there; a row holds an example, a pair of answers to prefer among, or a text to read."""
 
-    holds: Literal["examples", "pairs"]
+    holds: Literal["examples", "pairs", "texts"]
     columns: tuple[str, ...]
     words: str
 
     @property
     def optional(self) -> tuple[str, ...]:
-        return ("id", "label") if self.holds == "examples" else ("id", "edit")
+        return {"examples": ("id", "label"), "pairs": ("id", "edit"), "texts": ("id",)}[self.holds]
 
 
+CORRECTION = ("text", "corrected_sentence", "error_sentence")  # as of all pairs: what is asked, chosen, rejected
+USED_BY = {"examples": "posology sft", "pairs": "posology dpo", "texts": "posology pretrain"}
 # In this order: a file with the columns of several is taken for the first, unless --column names another's.
 SHAPES = (
     Shape("pairs", ("prompt", "chosen", "rejected"), "preferences: a better and a worse answer to a prompt"),
@@ -32,13 +34,15 @@ SHAPES = (
     Shape("examples", ("clinical_note", "model_summary"), "clinical notes with their summaries"),
     Shape("examples", ("prompt", "completion"), "prompts with their completions"),
     Shape("examples", ("messages",), "conversations"),
+    Shape("pairs", CORRECTION, "texts with one wrong sentence and its correction"),
+    Shape("texts", ("text",), "plain texts"),
 )
 ALIASES = {"edit": "strategy"}  # what a file may call a column without being told
 _NAME = re.compile(r"(?=.{1,40}$)[^\W\d][\w.()/#%:+-]*( [\w.()/#%:+-]+){0,2}")  # one to three words
 
 
 def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str = "") -> Shape:
-    """The shape of a file with the columns `there`; `holds` asks for examples or pairs.
+    """The shape of a file with the columns `there`; `holds` asks for examples, pairs or texts.
 
     ConfigError for a --column that the file does not have, or that its shape does not use; UserError for a file of no
     known shape, one that holds the other kind, or one that has a column twice.
@@ -51,8 +55,7 @@ def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str 
         raise _no_shape(where, there, options, holds)
     wanted = [shape for shape in having if holds in ("", shape.holds)]
     if not wanted:
-        other = "posology sft" if holds == "pairs" else "posology dpo"
-        raise UserError(f"{where} holds {having[0].words}, not {holds}", f"they are for {other}")
+        raise UserError(f"{where} holds {having[0].words}, not {holds}", f"they are for {USED_BY[having[0].holds]}")
     shape = max(wanted, key=lambda shape: sum(name in options.columns for name in shape.columns))
     if unused := [name for name in options.columns if name not in (*shape.columns, *shape.optional)]:
         theirs = options.columns[unused[0]]
