@@ -31,7 +31,7 @@ def adjusted(row: Row) -> float:
 JUDGES: dict[str, tuple[str, Callable[[Row], float]]] = {
     "reference": ("chosen_reference", _difference("reference")),
     "policy": ("chosen_policy", _difference("policy")),
-    "adjusted": ("chosen_policy", adjusted),
+    "adjusted": ("chosen_reference", adjusted),
     "reward": ("chosen_reward", _difference("reward")),
     "longer": ("chosen_tokens", _difference("tokens")),
     "shorter": ("chosen_tokens", lambda row: -_difference("tokens")(row)),
