@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,9 @@ def test_a_damaged_manifest_is_an_error_not_a_silence(run: Run) -> None:
         (stage.path / "manifest.json").write_text(text)
         with pytest.raises(UserError, match="damaged"):
             stage.manifest()
+
+
+def test_the_commit_is_told_where_the_source_is_a_checkout() -> None:
+    told = Run.commit()
+    assert told is None or re.fullmatch(r"[0-9a-f]{7,40}\+?", told)
+    assert told is None or (Path(__file__).resolve().parents[1] / ".git").exists()

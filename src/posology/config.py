@@ -198,6 +198,10 @@ class EvaluationConfig(Section):
     max_new_tokens: int = Field(96, ge=8)
     samples: int = Field(4, ge=1, le=16, description="answers at temperature 1 a prompt, for usefulness")
     sampled_prompts: int = Field(240, ge=1)
+    best_of: int = Field(
+        8, ge=2, le=64, description="answers of SFT from which the reward models choose: PPO's baseline"
+    )
+    best_of_prompts: int = Field(240, ge=0, description="of the sampled prompts; 0: no such baseline")
     pretrain_share: float = Field(0.1, gt=0, le=1, description="share of the exam that the base model answers")
     closed_book: int = Field(400, ge=1, description="dose questions also answered without the calculator")
     bootstrap: int = Field(2000, ge=100)

@@ -1,6 +1,7 @@
 """The only module that knows what a run directory holds.
 
-runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  report.html
+runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  by_fact.json  leakage.json  report.html
+  multiple_choice.json  human.json          where the exam's multiple-choice form or experts' scores were given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
   tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/
@@ -20,6 +21,7 @@ import math
 import os
 import platform
 import re
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -199,6 +201,26 @@ class Run:
     def scorecard_path(self) -> Path:
         return self.path / "scorecard.json"
 
+    @property
+    def by_fact_path(self) -> Path:
+        """Differences between stages, fact by fact: what comparisons over several seeds are made of."""
+        return self.path / "by_fact.json"
+
+    @property
+    def leakage_path(self) -> Path:
+        """What the exam shares with training."""
+        return self.path / "leakage.json"
+
+    @property
+    def human_path(self) -> Path:
+        """Experts' scores of answers against the reward models'."""
+        return self.path / "human.json"
+
+    @property
+    def multiple_choice_path(self) -> Path:
+        """The exam's multiple-choice form, as the stages did in it."""
+        return self.path / "multiple_choice.json"
+
     def candidate_answers_path(self, name: str) -> Path:
         """What another model answered, where posology asked it."""
         return self.path / f"answers-{name}.jsonl"
@@ -245,6 +267,19 @@ class Run:
         if not self.data_dir.is_dir() or data.get("sha256") != hash_files(self.data_dir, "**/*"):
             return None
         return str(data["fingerprint"])
+
+    @staticmethod
+    def commit() -> str | None:
+        """The commit of the source tree that runs, "+" where files were changed since; None outside a checkout of it."""
+        root = Path(__file__).resolve().parents[2]
+        if not (root / ".git").exists():
+            return None
+        asked = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+        try:
+            done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip() or None
 
     @staticmethod
     def machine() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from posology.cli.data import app
 from posology.config import ConfigError, UserError
+from posology.files import append_jsonl, read_jsonl
 
 FEW = ["--config", "configs/smoke.yaml", "--set", "data.facts_limit=25", "--set", "data.items=0.03"]
 
@@ -40,6 +42,19 @@ def test_stats_count_and_report(folder: Path) -> None:
     assert result.exit_code == 0
     for words in ("The exam", "Dialogues by kind", "the longer one wins", "no leak found"):
         assert words in result.output
+
+
+def test_leakage_is_clean_or_exits_3(folder: Path, tmp_path: Path) -> None:
+    clean = CliRunner().invoke(app, ["leakage", "--from", str(folder)], catch_exceptions=False)
+    assert clean.exit_code == 0 and "no leak found" in clean.output and "one word" in clean.output
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    case = next(row for row in read_jsonl(folder / "cases.jsonl") if row["split"] == "S1")
+    row = next(row for row in read_jsonl(folder / "dialogues.jsonl") if row["split"] == "train")
+    append_jsonl(tmp_path / "dialogues.jsonl", {**row, "prompt": case["question"]})
+    leaking = CliRunner().invoke(app, ["leakage", "--from", str(tmp_path), "--json"], catch_exceptions=False)
+    assert leaking.exit_code == 3 and json.loads(leaking.output)["clean"] is False
+    assert case["question"] in leaking.output
 
 
 def test_bad_input_is_named(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.leakage import leaks, numbers_in, thirteen_grams
+from posology.curriculum.leakage import leaks, numbers_in, overlaps, report
 from posology.curriculum.names import EXAM_NAMES
 
 
@@ -58,6 +58,31 @@ def test_numbers_are_read_as_written() -> None:
 
 
 def test_the_report_counts_shared_runs(curriculum: Curriculum) -> None:
-    report = {overlap.split: overlap for overlap in thirteen_grams(curriculum)}
-    assert report["S1"].questions == sum(case.split == "S1" for case in curriculum.cases)
-    assert all(overlap.shared <= overlap.questions for overlap in report.values())
+    found = {overlap.split: overlap for overlap in overlaps(curriculum)}
+    assert found["S1"].questions == sum(case.split == "S1" for case in curriculum.cases)
+    assert all(overlap.shared <= overlap.questions for overlap in found.values())
+
+
+def test_questions_but_one_word_away_are_counted(curriculum: Curriculum) -> None:
+    """In any order; two words away is not close, and neither is a question of development's own pairs."""
+    case = next(c for c in curriculum.cases if c.split == "S1")
+    dialogue = next(d for d in curriculum.dialogues if d.split == "train")
+
+    def close(prompt: str) -> int:
+        one = replace(curriculum, cases=(case,), preferences=(), dialogues=(replace(dialogue, prompt=prompt),))
+        return overlaps(one)[0].close
+
+    words = case.question.split()
+    assert close(case.question) == close(f"{case.question} please") == close(" ".join(words[::-1])) == 1
+    assert close(" ".join(["Qqq", *words[1:]])) == 1
+    assert close(" ".join(["Qqq", *words[1:], "rrr"])) == 0
+
+
+def test_the_report_says_clean_or_names_the_leak(curriculum: Curriculum) -> None:
+    clean = report(curriculum)
+    assert clean["clean"] and clean["leaks"] == [] and clean["exam_questions"] == len(curriculum.cases)
+    case = next(c for c in curriculum.cases if c.split == "S6")
+    taught = replace(next(d for d in curriculum.dialogues if d.split == "train"), prompt=case.question)
+    found = report(replace(curriculum, dialogues=(*curriculum.dialogues, taught)))
+    assert not found["clean"] and case.question in found["leaks"][-1]
+    assert found["training_questions"] == clean["training_questions"] + 1

@@ -1,78 +1,19 @@
-"""The reader: graded on hand-labelled answers, then its rules one by one."""
+"""The reader's rules, one by one. How it does on labelled answers is in test_reader_figures.py."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posology.evaluation.reading import READINGS, Reading, read_answer
-from posology.evaluation.reading_text import Names, first_words, library_names, normalise, sentences
-from posology.knowledge.library import load_library
+from posology.evaluation.reading_text import first_words, normalise, sentences
 
 from .exams import AMOXICILLIN_ANSWER, METFORMIN_ANSWER, NAMES
-
-LABELLED = [
-    json.loads(line)
-    for line in (Path(__file__).parent / "labelled_answers.jsonl").read_text(encoding="utf-8").splitlines()
-]
-
-
-@pytest.fixture(scope="module")
-def names() -> Names:
-    return library_names(load_library())
 
 
 def read(text: str, drug: str = "metformin") -> Reading:
     return read_answer(text, drug, NAMES)
-
-
-# Graded on labels -----------------------------------------------------------------------------------------------------
-
-
-def test_enough_answers_are_labelled() -> None:
-    assert len(LABELLED) >= 300
-    assert sum(row["adversarial"] for row in LABELLED) >= 100
-    assert len({(row["drug"], row["text"]) for row in LABELLED}) == len(LABELLED)
-
-
-def test_verdicts_are_read_as_people_read_them(names: Names) -> None:
-    wrong = [
-        (row["text"], row["verdict"], got)
-        for row in LABELLED
-        if (got := read_answer(row["text"], row["drug"], names).verdict) != row["verdict"]
-    ]
-    assert len(wrong) <= 0.02 * len(LABELLED), wrong
-
-
-def test_adversarial_verdicts_are_read_too(names: Names) -> None:
-    rows = [row for row in LABELLED if row["adversarial"]]
-    right = sum(read_answer(row["text"], row["drug"], names).verdict == row["verdict"] for row in rows)
-    assert right >= 0.98 * len(rows)
-
-
-def test_claims_doses_and_causes_are_read(names: Names) -> None:
-    checks: list[tuple[Any, bool]] = []
-    for row in LABELLED:
-        reading = read_answer(row["text"], row["drug"], names)
-        claims = {(c.relation, c.object, c.value) for c in reading.claims}
-        checks += [((row["text"], claim), tuple(claim) in claims) for claim in row.get("claims", [])]
-        if "doses" in row:
-            doses = [[d.low, d.high, d.unit, d.per, d.every_h and d.every_h[0]] for d in reading.doses]
-            checks.append(((row["text"], doses), doses == row["doses"]))
-        if "missing" in row:
-            checks.append(((row["text"], reading.missing), reading.missing == frozenset(row["missing"])))
-        if "not_covered" in row:
-            checks.append(((row["text"], "not covered"), reading.not_covered == row["not_covered"]))
-        if "sources" in row:
-            checks.append(((row["text"], reading.sources), list(reading.sources) == row["sources"]))
-    wrong = [what for what, right in checks if not right]
-    assert len(checks) >= 100
-    assert len(wrong) <= 0.05 * len(checks), wrong
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------
@@ -159,6 +100,29 @@ def test_numbers_that_decide() -> None:
     assert two == {("value", 22), ("at least", 15), ("at most", 30)}
     dosed = read("With an eGFR of 28 give at most 500 mg a day.").claims
     assert all(c.relation not in ("at most", "below") for c in dosed)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Steer clear of metformin.", "AVOID"),
+        ("Metformin is not OK here.", "AVOID"),
+        ("Metformin is right for this patient.", "OK"),
+        ("Probably ok.", "OK"),
+        ("Metformin: contraindicated? No, it's acceptable.", "OK"),
+        ("Metformin is contraindicated unless no alternative works.", "CONTRAINDICATED"),
+        ("Metformin is contraindicated unless the eGFR is above 45.", "NONE"),
+    ],
+)
+def test_ways_of_saying_it_that_a_blind_batch_brought(text: str, verdict: str) -> None:
+    assert read(text).verdict == verdict
+
+
+def test_months_are_held_against_years() -> None:
+    claims = {(c.relation, c.object, c.value) for c in read("The age of 20 months is below 18 years.").claims}
+    assert claims == {("value", "age_months", 20), ("below", "age_months", 216)}
+    claims = {(c.relation, c.object, c.value) for c in read("The age of 7 months is below 12.").claims}
+    assert claims == {("value", "age_months", 7), ("below", "age_months", 12)}
 
 
 def test_normal_form() -> None:

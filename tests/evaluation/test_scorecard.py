@@ -17,6 +17,7 @@ from posology.evaluation.measures import GATES, gates, score_length
 from posology.evaluation.scorecard import best_stage, build_scorecard, misses, table, write_scorecard
 from posology.knowledge.library import load_library
 from posology.knowledge.patient import Allergy, Genotype
+from posology.runs import Run
 
 from .exams import NAMES, amoxicillin_20, metformin_28, metformin_60, no_egfr, unknown_drug, warfarin_ibuprofen
 
@@ -79,8 +80,20 @@ def test_shape(both: dict[str, Any], tmp_path: Path) -> None:
     assert set(headline["safety"]["gates"]) | set(headline["humility"]["gates"]) == set(GATES)
     assert {"unsafe_reassurance", "critical_dose_errors", "dose_closed_book"} <= both["stages"]["ppo"]["extra"].keys()
     assert {"a", "b", "measure", "difference", "low", "high", "p_holm", "unit"} <= both["comparisons"][0].keys()
-    write_scorecard(tmp_path / "scorecard.json", both)
-    assert json.loads((tmp_path / "scorecard.json").read_text()) == json.loads(json.dumps(both))
+    write_scorecard(Run(tmp_path), both)
+    facts = both["by_fact"]
+    assert json.loads((tmp_path / "by_fact.json").read_text()) == facts
+    written = json.loads((tmp_path / "scorecard.json").read_text())
+    assert written == json.loads(json.dumps({key: value for key, value in both.items() if key != "by_fact"}))
+
+
+def test_differences_by_fact_add_up_to_the_comparison(both: dict[str, Any]) -> None:
+    """Every fact of the exam has as many items as any other, so the mean over facts is the mean over items."""
+    assert list(both["by_fact"]["differences"]) == ["ppo-sft"]
+    for row in both["comparisons"]:
+        values = [v for v in both["by_fact"]["differences"]["ppo-sft"][row["measure"]] if v is not None]
+        assert len(values) == row["facts"]
+        assert sum(values) / len(values) == pytest.approx(row["difference"], abs=1e-4)
 
 
 def test_gold_answers_are_perfect_and_few(both: dict[str, Any]) -> None:
@@ -145,6 +158,24 @@ def test_baselines_mean_what_they_say() -> None:
     assert "by construction" in found["the judge itself"]["note"]
     assert found["untrained model"]["headline"]["accuracy"]["value"] == 0
     assert found["nearest training question"]["headline"]["dose"]["value"] == 1  # the very question was trained on
+
+
+def test_best_of_n_is_a_baseline_and_a_rival() -> None:
+    """What the reward models chose is compared on sampled answers, and is no stage of its own."""
+    cases = exam()
+    answered = [
+        *rows(cases, "sft", terse), *rows(cases, "sft", terse, "sample"), *rows(cases[:40], "best_of_8", gold, "sample"),
+        *rows(cases, "ppo", gold, "sample"),
+    ]  # fmt: skip
+    made = build_scorecard(cases, answered, NAMES, run="r", seed=0, draws=200)
+    assert list(made["stages"]) == ["sft", "ppo"]
+    chosen = made["baselines"]["best_of_8"]
+    assert chosen["headline"]["usefulness"]["value"] == 10 and "reward models" in chosen["note"]
+    against = {(c["a"], c["measure"]): c for c in made["comparisons"] if c["b"] == "best_of_8"}
+    assert set(against) == {("sft", "usefulness"), ("ppo", "usefulness")}
+    assert against["ppo", "usefulness"]["difference"] == 0
+    assert against["sft", "usefulness"]["difference"] < -1 and against["sft", "usefulness"]["p_holm"] < 0.1
+    assert against["sft", "usefulness"]["n"] < 40  # of those asked, the ones that can be answered
 
 
 def test_an_answer_to_another_exam_is_refused() -> None:

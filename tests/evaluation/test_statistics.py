@@ -181,3 +181,41 @@ def test_no_number_is_nan() -> None:
         assert isinstance(value, Undefined)
     found = proportion([True], ["a"])
     assert isinstance(found, Estimate) and math.isfinite(found.low + found.high)
+
+
+# Published worked examples --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_as_newcombe_published_it(k: int, n: int, low: float, high: float) -> None:
+    """Newcombe 1998, Two-sided confidence intervals for the single proportion, Stat Med 17:857, table I, method 3."""
+    assert wilson(k, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_sign_flip_as_fisher_published_it() -> None:
+    """Darwin's 15 pairs of maize, eighths of an inch (Fisher 1935, The design of experiments, section 21): 863 of 32,768
+    sign vectors have a sum at least as large, two-sided 5.267 %."""
+    differences = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+    pairs = [str(i) for i in range(15)]
+    assert sign_flip(differences, pairs, flips=200_000) == pytest.approx(2 * 863 / 32768, abs=0.002)
+    assert sign_flip(differences, pairs) == pytest.approx(0.0527, abs=0.007)  # 10,000 draws: within three errors
+
+
+def test_mcnemar_as_published() -> None:
+    """R's exact2x2, help page of mcnemar.exact: discordant counts 2 and 9, p = 0.06543."""
+    assert mcnemar_exact(2, 9) == pytest.approx(0.06543, abs=5e-6)
+
+
+def test_holm_as_published() -> None:
+    """The example of Wikipedia, Holm-Bonferroni method: p of 0.01, 0.04, 0.03 and 0.005."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_spearman_as_published() -> None:
+    """IQ and hours of television of ten people (Wikipedia, Spearman's rank correlation coefficient): -29/165."""
+    iq = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
+    assert spearman(iq, hours) == pytest.approx(-29 / 165)

@@ -80,7 +80,12 @@ def _extra(stage: str) -> dict[str, Any]:
             "CONTRAINDICATED": {"CONTRAINDICATED": 512, "AVOID": 8},
             "OK": {"OK": 610, "CAUTION": 12, "NONE": 1},
         },
-        "calibration": {"n": 3112, "ece": 0.041, "brier": 0.066, "risk_coverage": {"risk": [0.01, 0.1]}},
+        "calibration": {
+            "n": 3112,
+            "ece": 0.041,
+            "brier": 0.066,
+            "risk_coverage": {"area": 0.021, "curve": [[0.5, 0.01], [1.0, 0.1]]},
+        },
         "score_length_spearman": -0.04,
     }
 
@@ -215,3 +220,10 @@ CHECKS = [
     {"name": "pretraining starts near ln V", "passed": True, "detail": "8.0512 nats, expected 8.0301 ± 0.8"},
     {"name": "KL is held at its target", "passed": False, "detail": "last five rollouts 4.02 nats, target 3.0"},
 ]
+
+LEAKAGE = {
+    "clean": True,
+    "leaks": [],
+    "checks": ["names of S4 and S5 in any text that was trained on"],
+    "overlaps": [{"split": "S1", "questions": 1385, "shared": 34, "close": 52, "examples": ["Is metformin ok?"]}],
+}

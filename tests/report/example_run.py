@@ -9,7 +9,7 @@ from posology.runs import Run, Stage, open_run
 from posology.seeds import stream
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
 
-from .example_card import CHECKS, METFORMIN, scorecard, share, showcase
+from .example_card import CHECKS, LEAKAGE, METFORMIN, scorecard, share, showcase
 
 FIT = {"steps": 150, "budget_s": 60}
 CONFIG = {  # its own, so that tuning a preset changes no test
@@ -53,6 +53,7 @@ def make_run(root: Path, stages: tuple[str, ...] = ALL, *, graded: bool = True, 
         write_jsonl(run.answers_path, ({"case_id": i} for i in range(500)))
         atomic_write_json(run.scorecard_path, scorecard())
         atomic_write_json(run.path / "showcase.json", showcase())
+        atomic_write_json(run.leakage_path, LEAKAGE)
     if doctor:
         atomic_write_json(run.path / "doctor.json", CHECKS)
     return run

@@ -4,9 +4,11 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from posology.files import atomic_write_json
 from posology.report.gather import gather
 from posology.report.page import LARGEST, render, write_report
 from posology.report.view import RunView
@@ -168,3 +170,27 @@ def test_forced_is_told_where_the_stage_stands(tmp_path) -> None:
 
 def test_no_path_of_this_machine(page: str, run: Run) -> None:
     assert str(run.path) not in page and str(run.path.parent) not in page
+
+
+def test_the_grader_is_graded_and_leakage_told(page: str, view: RunView, tmp_path: Path) -> None:
+    said = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "The grader, graded" in said and "312 / 314" in said
+    assert "Does the exam leak into training? ✓ clean" in said and "1,385" in said
+    run = make_run(tmp_path)
+    atomic_write_json(
+        run.leakage_path, {"clean": False, "leaks": ["names of S4: <b>x</b>"], "overlaps": [{"split": 1}]}
+    )
+    leaking = render(gather(run))
+    assert "✕" in leaking and "names of S4: &lt;b&gt;x&lt;/b&gt;" in leaking
+
+
+def test_experts_scores_are_shown_where_there_are_some(tmp_path: Path, page: str) -> None:
+    assert "Rewards against people" not in page
+    run = make_run(tmp_path)
+    row = {"question": "Is it <i>ok</i>?", "answer": "Yes.", "reward": 2.5, "human": 1.0, "gap": 0.9}
+    spearman = {"value": 0.61, "low": 0.4, "high": 0.77}
+    atomic_write_json(run.human_path, {"answers": 40, "spearman": spearman, "model_likes": [row], "people_like": [{}]})
+    shown = render(gather(run))
+    said = " ".join(re.sub(r"<[^>]+>", " ", shown).split())
+    assert "Rewards against people" in said and "[0.40, 0.77]" in said
+    assert "Is it &lt;i&gt;ok&lt;/i&gt;?" in shown and "Liked by people" not in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, generate, kb, own, score, stages
+from posology.cli import ask, cases, data, evaluate, generate, kb, own, results, score, stages
 
 app = typer.Typer(
     name="posology",
@@ -39,6 +39,7 @@ app.command("merge")(generate.merge)
 app.command("doctor")(evaluate.doctor)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(evaluate.report)
+app.command("results")(results.results)
 app.command("ask")(ask.ask)
 app.command("chat")(ask.chat)
 app.command("compare")(ask.compare)

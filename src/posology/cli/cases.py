@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,13 +35,26 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", help="The file to write; by default stdout.")] = None,
     splits: Splits = "",
     gold: Annotated[bool, typer.Option("--gold", help="Also the right answers: not for the model that is examined.")] = False,
+    multiple_choice: Annotated[
+        bool, typer.Option("--multiple-choice", help="As lm_eval_tasks/ reads it: question, choices, the right one.")
+    ] = False,
     runs: Runs = Path("runs"),
 ) -> None:  # fmt: skip
     """Write one JSON object a case: case_id, split, question. Answer them, then: posology evaluate RUN --answers FILE."""
     if config is not None and run:
         raise ConfigError("--run and --config are both given", "the exam of a run, or one built from a config")
     wanted = split_names(splits)
-    rows = exported(_cases(run or "laptop", config, wanted, runs), gold)
+    if gold and multiple_choice:
+        raise ConfigError(
+            "--gold and --multiple-choice are both given", "the second tells the right choice in any case"
+        )
+    cases = _cases(run or "laptop", config, wanted, runs)
+    if multiple_choice:
+        from posology.evaluation.choices import choice_rows
+
+        rows: Iterable[dict[str, Any]] = choice_rows(cases)
+    else:
+        rows = exported(cases, gold)
     if output is None:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))

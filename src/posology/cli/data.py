@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.command()(check)
 app.command()(pairs)
 
+LEAK = 3  # the exit code of a gate that failed
 KINDS = {"document": "documents", "dialogue": "dialogues", "preference": "preferences", "case": "cases"}
 Config = Annotated[
     Path | None, typer.Option("--config", help="YAML configuration; by default the built-in data settings.")
@@ -43,7 +46,7 @@ def build(
     for name in KINDS.values():
         print(f"{len(getattr(curriculum, name)):>7,} {name}: {out / f'{name}.jsonl'}")
     if found := leaks(curriculum):
-        raise UserError(f"the exam leaks into training: {found[0]}", "see curriculum/leakage.py", 3)
+        raise UserError(f"the exam leaks into training: {found[0]}", "see curriculum/leakage.py", LEAK)
     print("no leak found between training and the exam")
     print(NOT_FOR_CARE)
 
@@ -76,8 +79,8 @@ def stats(
     source: From = None, config: Config = None, set_: Set = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
 ) -> None:  # fmt: skip
-    """Count records by split, kind, verdict and corruption; the two rulers; the 13-gram report."""
-    from posology.curriculum.leakage import leaks, thirteen_grams
+    """Count records by split, kind, verdict and corruption; the two rulers; the leakage report."""
+    from posology.curriculum.leakage import report
     from posology.curriculum.summary import summarise
 
     curriculum = _read(source, config, set_, seed)
@@ -85,12 +88,35 @@ def stats(
     for title, columns, rows in summarise(curriculum):
         screen.print(table(title, columns, rows, right=set(range(1, len(columns)))))
         screen.print()
-    rows = [[o.split, o.questions, o.shared] for o in thirteen_grams(curriculum)]
+    _show_leakage(report(curriculum))
+
+
+@app.command()
+def leakage(
+    source: From = None, config: Config = None, set_: Set = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:  # fmt: skip
+    """What the exam shares with training: leaks (exit 3), and how close its questions come without being one."""
+    from posology.curriculum.leakage import report
+
+    found = report(_read(source, config, set_, seed))
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show_leakage(found)
+    if not found["clean"]:
+        raise typer.Exit(LEAK)
+
+
+def _show_leakage(found: Mapping[str, Any]) -> None:
+    screen = console()
+    rows = [[o["split"], o["questions"], o["shared"], o["close"]] for o in found["overlaps"]]
+    columns = ["split", "questions", "share 13 words in a row", "differ in one word at most"]
+    screen.print(table("Questions that come close to training", columns, rows, {1, 2, 3}))
     screen.print(
-        table("Questions that share 13 words in a row with training", ["split", "questions", "share"], rows, {1, 2})
+        "\n" + ("\n".join(found["leaks"]) if found["leaks"] else "no leak found between training and the exam")
     )
-    found = leaks(curriculum)
-    screen.print("\n" + ("\n".join(found) if found else "no leak found between training and the exam"))
     screen.print(NOT_FOR_CARE)
 
 

@@ -10,12 +10,13 @@ import typer
 
 from posology.cli.ask import find_run
 from posology.cli.candidate import Candidate, candidate_lines, sit
-from posology.cli.cases import Splits
+from posology.cli.cases import Splits, split_names
 from posology.cli.stages import Runs
 from posology.cli.summaries import Notes, Page, Scores, Summaries, evaluate_files
-from posology.cli.terminal import console
+from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError, load_config
 from posology.files import atomic_write_json, read_json
+from posology.runs import Run
 
 RunArgument = Annotated[str, typer.Argument(help="A run's name, or its path (runs/laptop).")]
 Answers = Annotated[
@@ -36,6 +37,12 @@ Rows = Annotated[int, typer.Option("--rows", min=1, help="Questions that --model
 Against = Annotated[
     str, typer.Option("--against", help="Compare, case by case, with this stage of the run: sft, dpo or ppo.")
 ]
+Choice = Annotated[
+    bool, typer.Option("--multiple-choice", help="The run's stages in the exam's multiple-choice form instead.")
+]
+Human = Annotated[
+    Path | None, typer.Option("--human", help="CSV of experts' scores: does the reward rank answers as they do?")
+]
 RED = 3  # a quality gate failed
 
 
@@ -43,8 +50,8 @@ def evaluate(
     run: RunArgument = "laptop", runs: Runs = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard's JSON instead of tables.")] = False,
     answers: Answers = None, model: Model = "", instructions: Instructions = None, name: Name = "",
-    splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "",
-    summaries: Summaries = None, notes: Notes = None, page: Page = None, scores: Scores = None,
+    splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "", multiple_choice: Choice = False,
+    human: Human = None, summaries: Summaries = None, notes: Notes = None, page: Page = None, scores: Scores = None,
 ) -> None:  # fmt: skip
     """Grade every finished stage of a run; another model, with --answers or --model; or --summaries of your notes."""
     if summaries:
@@ -53,8 +60,18 @@ def evaluate(
     if notes or page or scores:
         raise ConfigError("--notes, --page and --scores are for summaries", "give --summaries answers.jsonl")
     where = find_run(run, runs)
+    another = answers is not None or bool(model)
+    if (multiple_choice or human is not None) and (another or (multiple_choice and human is not None)):
+        hint = "one of --multiple-choice, --human, --answers and --model; for other models as multiple choice: lm_eval_tasks"
+        raise ConfigError("--multiple-choice and --human are for a run's own stages, each alone", hint)
+    if multiple_choice:
+        _choose(where, splits, limit, as_json)
+        return
+    if human is not None:
+        _hold_against_people(where, human, as_json)
+        return
     asked = Candidate(answers, model, instructions, name, splits, limit, rows, against)
-    if answers is not None or model:
+    if another:
         _show(sit(where, asked), as_json)
         return
     if only := asked.given():
@@ -66,6 +83,57 @@ def evaluate(
     grade(load_config(where.config_path), where, _progress())
     write_report(where)
     _show(read_json(where.scorecard_path), as_json)
+
+
+def _choose(where: Run, splits: str, limit: int, as_json: bool) -> None:
+    """Give the stages the exam as multiple choice; print acc and acc_norm."""
+    from posology.cli.stages import _progress
+    from posology.evaluation.candidate import exam_of, some_of
+    from posology.recipes.multiple_choice import multiple_choice
+
+    exam = exam_of(where, split_names(splits))
+    card = multiple_choice(load_config(where.config_path), where, some_of(exam, limit) if limit else exam, _progress())
+    if as_json:
+        print(json.dumps(card, indent=2, ensure_ascii=False))
+        return
+    rows = [
+        [stage, name, f"{100 * cell['value']:.1f} %", f"[{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]", cell["n"]]
+        for stage, block in card["stages"].items()
+        for name, cell in block.items()
+    ]
+    columns = ["stage", "score", "value", "95 % interval", "n"]
+    console().print(table("the exam as multiple choice", columns, rows, {2, 3, 4}))
+    print(f"{where.multiple_choice_path}\n{NOT_FOR_CARE}")
+
+
+def _hold_against_people(where: Run, path: Path, as_json: bool) -> None:
+    """Rank correlation of reward and experts' scores; the answers that one likes and the other does not."""
+    from posology.recipes.human import human
+    from posology.report.page import write_report
+
+    found = human(load_config(where.config_path), where, path)
+    if where.scorecard_path.is_file():
+        write_report(where)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    sizes = f"{found['answers']} answers to {found['questions']} questions, {found['raters']} raters"
+    rows = [[name, *("none" if found[name][part] is None else f"{found[name][part]:+.3f}" for part in ("value", "low", "high"))]
+            for name in ("spearman", "kendall")]  # fmt: skip
+    console().print(
+        table(f"reward against people: {sizes}", ["rank correlation", "value", "low", "high"], rows, {1, 2, 3})
+    )
+    if found["between_raters"] is not None:
+        print(f"raters among themselves (mean Spearman): {found['between_raters']:+.3f}")
+    for key, title in (
+        ("model_likes", "liked by the model, not by people"),
+        ("people_like", "liked by people, not by the model"),
+    ):
+        for row in found[key]:
+            print(
+                f"\n{title}: reward {row['reward']:+.2f}, people {row['human']:g}\n  asked  {row['question']}\n  said   {row['answer']}"
+            )
+    print(f"\n{where.human_path}\n{NOT_FOR_CARE}")
 
 
 def _show(card: dict[str, Any], as_json: bool) -> None:

@@ -65,6 +65,10 @@ def scorecard_tables(card: Mapping[str, Any], console: Console) -> None:
         _line(console, "")
     if read.comparisons:
         console.print(_comparison_table(read))
+    if read.reader:
+        reader = StageMarks("reader", tuple(m for m in read.reader if m.n is not None), (), (), ())
+        _line(console, "")
+        console.print(_measure_table(reader, "the grader, graded on answers that a person has labelled"))
     _line(console, NOT_FOR_CARE)
 
 

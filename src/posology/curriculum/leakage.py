@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache, reduce
+from operator import xor
+from typing import Any
 
 from posology.curriculum.build import Curriculum
 from posology.curriculum.names import EXAM_NAMES
@@ -14,18 +18,30 @@ from posology.curriculum.targets import NUMBER_FIELDS
 
 RESERVED = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")  # S0 asks in wordings that train, on purpose
 NGRAM = 13
+CHECKS = (  # what `leaks` looks for
+    "wordings that the exam or development asks in, among those that were trained on",
+    "an S2 question whose numbers all stand in one training question on the same medicine",
+    "names of S4 and S5 in any text that was trained on",
+    "facts of development in the exam, facts of the exam in development, trained pairs on facts held out of pairs",
+    "questions of the exam, or those written by hand, among training questions",
+)
 _WORD = re.compile(r"[a-z0-9.]+")
 _NUMBER = re.compile(r"(?<![\w*:.])\d+(?:\.\d+)?(?!\w|[:.]\d)")  # no digit of CYP2D6 or HLA-B*57:01
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Questions of a split that share a run of 13 words with any training question or document."""
+    """Questions of a split that come close to training.
+
+    `shared`: they hold a run of 13 words of a training question or document; `close`: their words are those of a
+    training question but for one added, left out or exchanged (a number or a medicine, often), in whatever order.
+    """
 
     split: str
     questions: int
     shared: int
-    examples: tuple[str, ...]
+    close: int
+    examples: tuple[str, ...]  # of `close`
 
 
 def leaks(curriculum: Curriculum) -> list[str]:
@@ -124,22 +140,56 @@ def _questions(curriculum: Curriculum) -> Iterable[str]:
         yield f"exam questions in training: {sorted(shared)[0]}"
 
 
-def thirteen_grams(curriculum: Curriculum) -> list[Overlap]:
-    """How many questions of each split share a run of 13 words with training (a report, not a leak)."""
-    seen: set[tuple[str, ...]] = set()
-    for text in (
-        *(d.prompt for d in curriculum.dialogues if d.split == "train"),
-        *(d.text for d in curriculum.documents),
-    ):
-        seen.update(_grams(text))
+def overlaps(curriculum: Curriculum) -> list[Overlap]:
+    """How close the questions of each split come to what was trained on: a report, not a leak.
+
+    Templates of one language cannot but come close; how often they do is what a sceptic asks.
+    """
+    prompts = [d.prompt for d in curriculum.dialogues if d.split == "train"]
+    runs: set[tuple[str, ...]] = set()
+    for text in (*prompts, *(d.text for d in curriculum.documents)):
+        runs.update(_grams(text))
+    near: set[int] = set()
+    for prompt in {*prompts, *(p.prompt for p in curriculum.preferences if p.split == "train")}:
+        near.update(_but_one_word(prompt))
     out = []
     for split in dict.fromkeys(case.split for case in curriculum.cases):
         questions = [case.question for case in curriculum.cases if case.split == split]
-        shared = [question for question in questions if any(gram in seen for gram in _grams(question))]
-        out.append(Overlap(split, len(questions), len(shared), tuple(shared[:3])))
+        shared = [question for question in questions if any(gram in runs for gram in _grams(question))]
+        close = [question for question in questions if not near.isdisjoint(_but_one_word(question))]
+        out.append(Overlap(split, len(questions), len(shared), len(close), tuple(close[:3])))
     return out
+
+
+def report(curriculum: Curriculum) -> dict[str, Any]:
+    """leakage.json: whether the exam is clean, every leak in words, what was held against what, and the overlaps."""
+    found = leaks(curriculum)
+    taught = {d.prompt for d in curriculum.dialogues if d.split == "train"}
+    paired = {p.prompt for p in curriculum.preferences if p.split == "train"}
+    return {
+        "clean": not found,
+        "leaks": found,
+        "training_questions": len(taught | paired),
+        "training_documents": len(curriculum.documents),
+        "exam_questions": len(curriculum.cases),
+        "checks": list(CHECKS),
+        "overlaps": [asdict(overlap) for overlap in overlaps(curriculum)],
+    }
 
 
 def _grams(text: str) -> Iterable[tuple[str, ...]]:
     words = _WORD.findall(text.lower())
     return (tuple(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1))
+
+
+def _but_one_word(text: str) -> list[int]:
+    """Keys of the set of its words, whole and without each one: two texts that share a key differ in one word at most."""
+    words = [_key(word.strip(".")) for word in set(_WORD.findall(text.lower()))]
+    whole = reduce(xor, words, 0)
+    return [whole, *(whole ^ word for word in words)]
+
+
+@lru_cache(maxsize=65536)
+def _key(word: str) -> int:
+    """Eight bytes that stand for a word, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")

@@ -22,6 +22,7 @@ from posology.evaluation.baselines import UNTRAINED
 from posology.evaluation.grading import by_id
 from posology.evaluation.judging import judged_stops
 from posology.evaluation.measures import SPLITS
+from posology.evaluation.reader_figures import reader_figures
 from posology.evaluation.reading_text import library_names
 from posology.evaluation.scorecard import STAGES, build_scorecard
 from posology.files import read_jsonl, read_numbered_jsonl, sha256_text
@@ -172,8 +173,9 @@ def grade_candidate(
     card = build_scorecard(
         exam.asked, [*rows, *rivals], library_names(library), run=exam.run, seed=config.seed,
         stops=judged_stops(library), draws=config.evaluation.bootstrap, stages=(name, *against),
-        compared=[(name, stage) for stage in against],
+        compared=[(name, stage) for stage in against], reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
+    del card["by_fact"]  # for a run's own stages, over several seeds
     card["best_stage"] = None  # nothing was chosen on the development split
     given = [answers[case_id] for case_id in exam.asked if case_id in answers]
     card["stages"][name]["extra"] |= {

@@ -2,7 +2,7 @@
 
 `read_answer` knows the drug that was asked about and what drugs are called; it does not know the gold answer. Only the
 first 120 words count. How verdicts, doses, claims and abstentions are found is in the modules named after them. The
-reader itself is graded on hand-labelled answers (tests/evaluation/labelled_answers.jsonl).
+reader itself is graded on hand-labelled answers (reader_figures.py).
 """
 
 from __future__ import annotations

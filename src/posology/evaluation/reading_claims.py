@@ -33,7 +33,7 @@ _FIELD = (
 _NUMBER = r"\d+(?:\.\d+)?|[abc]\b"
 _STATED = re.compile(
     rf"\b(?:the |an? |your |his |her |their |this )?(?:patient's )?(?P<months>\w+ )?{_FIELD}(?: \([a-z ]+\))?(?: of"
-    rf"| is| at| =|:)? ?(?P<value>{_NUMBER})(?P<tail>[^,;.]*(?:\.\d[^,;.]*)*)"
+    rf"| is| at| =|:)? ?(?P<value>{_NUMBER})(?P<tail>[^,;.]*(?:\.\d[^,;.]*)*(?:, (?:below|under|above|over) [^,;.]*)?)"
 )
 _RULE = re.compile(r"[^\w]*(?:to|-|and) ?\d| (?:or|and) (?:above|below|more|less|over|older|under|younger)")
 _BETWEEN = (  # small words between a value and what it is held against
@@ -65,15 +65,15 @@ _CAUSE = re.compile(
     r"\b(?:because|since|due to|given|as the|as her|as his|reason|deciding|so|owing to|on account of)\b"
 )
 _DECIDING = re.compile(r"^deciding(?: factor| value)?:? (?:is )?(?P<what>.+?)\.?$")
-_REASON = re.compile(r"^(?:the )?(?:reason|mechanism)(?: is|:) ?(?P<what>.+?)\.?$")
+_REASON = re.compile(r"^(?:the )?(?:reason|mechanism)(?: is|:) ?(?P<what>.+?)\.*$")
 _BECAUSE = re.compile(
     r"\b(?:because of|due to|owing to|on account of|(?:increase|raise)[sd]? the risk of|risk of|can cause|may cause"
     r"|through|by way of)\b (?:the |a |an )?(?:increased |higher |raised )?(?:risk of )?(?P<what>[^,;.:()]+)"
 )
 _MONITOR = re.compile(
-    r"^(?:please |also )?(?:monitor|monitoring:|check|follow|watch)(?: for)? (?P<what>.+?)\.?$"
+    r"(?:^|: )(?:please |also )?(?:monitor|monitoring:|check|follow|watch)(?: for)? (?P<what>.+?)\.?$"
     r"|\b(?:with|and|but) (?:close |careful )?(?:monitor(?:ing)?|monitoring of|check(?:ing)?|watch(?:ing)?) (?:of "
-    r"|the )?(?P<more>[^,;.:]+)"
+    r"|the )?(?P<more>[^,;.:]+)|\bkeep an eye on (?:the )?(?P<eye>[^,;.:]+)"
 )
 _TRAILING = re.compile(
     r" (?:closely|carefully|regularly|frequently|weekly|daily|often|during treatment|at baseline|throughout)$"
@@ -91,6 +91,7 @@ _USE = re.compile(
 _IS_SAFE = re.compile(
     r"\b(?:is|are|would be|remains?) (?:an? |the )?(?:safe|safer|better|good|suitable|reasonable|possible|preferred"
     r"|acceptable)? ?(?:alternatives?|options?|choices?|substitutes?|safe|safer|preferred|acceptable)\b"
+    r"|\b(?:may|can|could|should) be (?:considered|used|given|tried) instead\b"
 )
 _SWAP = re.compile(r"\binstead\b|\brather than\b|\bswitch|\breplace")
 _DENIED = re.compile(r"\b(?:not|never|no|nor)\b[^,]{0,20}$")
@@ -163,17 +164,22 @@ def numeric_claims(sentence: str, asked: str) -> list[Claim]:
 def _bounds(tail: str, field: str, asked: str) -> list[Claim]:
     for pattern, relation in _SIDES:
         if match := pattern.match(tail):
-            return [Claim(asked, relation, field, _number(match["n"]))]
+            return [Claim(asked, relation, field, _scale(field, tail[match.end() :]) * _number(match["n"]))]
     if match := _RANGE.match(tail):
-        low, high = _number(match["low"]), _number(match["high"])
+        low, high = (_scale(field, tail[match.end() :]) * _number(match[end]) for end in ("low", "high"))
         return [Claim(asked, "at least", field, low), Claim(asked, "at most", field, high)]
     return []
+
+
+def _scale(field: str, after: str) -> float:
+    """12 where an age in months is held against years: "the age of 10 months is below 18 years"."""
+    return 12.0 if field == "age_months" and re.match(r" years?\b", after) else 1.0
 
 
 def _monitoring(sentence: str, asked: str) -> list[Claim]:
     out = []
     for match in _MONITOR.finditer(sentence):
-        what = (match["what"] or match["more"] or "").removeprefix("the ").strip()
+        what = (match["what"] or match["more"] or match["eye"] or "").removeprefix("the ").strip()
         while cut := _TRAILING.search(what):
             what = what[: cut.start()]
         if what:

@@ -77,12 +77,13 @@ CUES: tuple[Cue, ...] = (
     _cue(
         *_AVOID, "before",
         r"\bavoided\b", r"\b(?:stopped|discontinued|withheld|replaced (?:by|with)|ruled out|off the table)\b",
-        r"\b(?:bad|poor|wrong) (?:idea|choice|option)\b",
+        r"\b(?:bad|poor|wrong) (?:idea|choice|option)\b", r"\bis not (?:fine|ok|okay|all right|alright)\b",
         r"\b(?:un(?:safe|suitable|acceptable|advisable|wise)|in(?:advisable|appropriate)|dangerous|hazardous)\b",
     ),
     _cue(
         *_AVOID, "after",
         r"\bavoid(?:ance|ing)?\b", r"\b(?:stop|discontinue|withhold|hold)\b(?! (?:and|if|when))",
+        r"\b(?:steer clear of|(?:keep|stay) away from)\b",
     ),
     _cue(
         "no adjustment", "", "before",
@@ -138,7 +139,8 @@ CUES: tuple[Cue, ...] = (
     _cue(*_FINE, "before", r"\b(?:recommended|advised|reasonable|compatible)\b"),
     _cue(
         *_FINE, "either",
-        r"\bis (?:fine|ok|okay|all right|alright)\b", r"\b(?:fine|ok|okay) to\b", r"\ban option\b", r"\bgo ahead\b",
+        r"\bis (?:fine|ok|okay|all right|alright)\b", r"\bis right for\b", r"^(?:probably )?ok(?:ay)?\.?$",
+        r"\b(?:fine|ok|okay) to\b", r"\ban option\b", r"\bgo ahead\b",
         r"\bgood (?:idea|choice|option)\b", r"\b(?:verdict|answer|conclusion)(?::| is) ok(?:ay)?\b",
         rf"\b(?:can|may|could) (?:be )?(?:still |also |safely |therefore |normally )?{USED}",
     ),
@@ -159,7 +161,7 @@ HINT = re.compile(
     "|unsafe|unsuit|unaccept|unadvis|unwise|inadvis|inappropr|danger|hazard|dos(?:e|age|ing)|reduc|lower|decreas|halv"
     "|adjust|limit|restrict|cap|%|percent|caution|no |accept|safe|permi|allow|suitab|approp|advis|tolerat|recommend"
     "|reasonab|compatib|fine|ok|option|right|replac|interval|idea|choice|ruled|table|hold|cut|chang|verdict|answer"
-    "|conclusion|go ahead|can |may |could |use|give|prescribe|take|start|continue|at most|maximum|up to"
+    "|conclusion|go ahead|steer|away|can |may |could |use|give|prescribe|take|start|continue|at most|maximum|up to"
 )
 _GLUE = _any(  # may stand between "not" and what it negates
     *TOKEN.findall("""
@@ -181,7 +183,7 @@ DENIED = re.compile(  # whatever follows is denied: "it is a myth that ..."
 )
 POSSIBLE = re.compile(  # conditions that take nothing back
     r",? ?\bif (?:at all )?(?:possible|you can|feasible|needed|necessary|required|tolerated|not contraindicated)\b"
-    r"|\bas if\b"
+    r"|\bas if\b|,? ?\bunless (?:no alternative|nothing else|there is no (?:alternative|other))\b[^,;.]*"
 )
 SUPPOSED = re.compile(  # a rule, a condition or the past: not about this patient now
     r"\bwhether\b|\bin the past\b|\bonce (?:called|considered|thought)\b|\bformerly\b|\bused to be\b"
@@ -214,7 +216,7 @@ PARTNER = re.compile(  # between a cue and the other drug of a pair: "contraindi
 )
 GENERIC = frozenset(  # words that name nothing in particular: a clause of these speaks of the drug in focus
     TOKEN.findall("""
-        it its this that these they them both together drug drugs medicine medicines medication medications
+        it its it's this that that's these they them both together drug drugs medicine medicines medication medications
         combination combining combined combo use using usage treatment therapy therapies agent agents which
         taking take takes prescribing prescribe giving give starting start continuing continue concurrent
         concomitant patient patients he she you we yes no pair one two option choice here so therefore thus

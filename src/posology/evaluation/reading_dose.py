@@ -51,9 +51,9 @@ _UNITS = {
     "unit": "units", "international unit": "units", "ml": "mL", "milliliter": "mL", "millilitre": "mL", "%": "%",
     "percent": "%", "per cent": "%",
 }  # fmt: skip
-_WORDS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "six": 6.0}
+_WORDS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "six": 6.0, "eight": 8.0, "twelve": 12.0}
 _EVERY = re.compile(
-    rf"\b(?:every|each|q) ?(?P<low>{_NUMBER}|one|two|three|four|six)(?: ?(?:-|to) ?(?P<high>{_NUMBER}))?"
+    rf"\b(?:every|each|q) ?(?P<low>{_NUMBER}|one|two|three|four|six|eight|twelve)(?: ?(?:-|to) ?(?P<high>{_NUMBER}))?"
     r" ?-?(?P<unit>h(?:ours?|rs?|ourly)?|days?|weeks?)\b"
 )
 _NAMED = tuple(

@@ -5,22 +5,26 @@ Not for care of patients: the knowledge base has not been reviewed by a clinicia
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from posology.curriculum.records import Case, Dialogue
 from posology.evaluation.baselines import UNTRAINED, baseline_answers
 from posology.evaluation.claims import StopsFor
 from posology.evaluation.grading import Graded, Groups, by_id, grade_answers, group, select
-from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra, headline, measure_all
+from posology.evaluation.measures import MEASURES, SEEN, SPLITS, UNKNOWN, extra, headline, measure_all, usefulness
 from posology.evaluation.reading_text import Names
 from posology.evaluation.scorers import ItemScore
-from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, compare_paired, holm
-from posology.files import atomic_write_json
+from posology.evaluation.statistics import BOOTSTRAP, Paired, Undefined, as_json, compare_paired, holm
+from posology.files import atomic_write_json, atomic_write_text
+from posology.runs import Run
 
 STAGES = ("pretrain", "sft", "dpo", "ppo")
 COMPARED = (("sft", "pretrain"), ("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo"))  # (a, b): is a better than b?
+BEST_OF = "best_of_"  # and how many: the stage whose answers the reward models chose among SFT's
+CHOSEN = "of so many answers that SFT gave at temperature 1, the one that the reward models put first"
+RIVALS = ("sft", "dpo", "ppo")  # compared with it
 MISSES = 20  # worst answers kept on the card, a stage
 
 
@@ -41,31 +45,43 @@ def build_scorecard(
 ) -> dict[str, Any]:
     """The scorecard as plain JSON values.
 
-    `rows` are those of answers.jsonl; a stage named "untrained" becomes a baseline. `reward` is what the reward
-    stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something to
-    learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
+    `rows` are those of answers.jsonl; stages named "untrained" and "best_of_8" become baselines. `reward` is what the
+    reward stage measured of itself, taken as it is. `train` gives the majority and nearest-question baselines something
+    to learn from (without it they are left out). `reader` are the reader's own figures on hand-labelled answers.
     `stages` are those to grade, and `compared` the pairs (a, b) to set against each other.
     """
     exam = dict(cases) if isinstance(cases, Mapping) else by_id(cases)
     graded = group(grade_answers(exam, rows, names, stops))
     present = [stage for stage in stages if any(name == stage for name, _ in graded)]
+    chosen = sorted({name for name, _ in graded if name.startswith(BEST_OF) and name not in present})
+    against = [(stage, name) for name in chosen for stage in RIVALS if stage in present]
     card: dict[str, Any] = {
         "run": run,
         "seed": seed,
         "note": "Not for care of patients.",
         "stages": {stage: _stage(graded, stage, exam, draws) for stage in present},
         "reward": dict(reward or {}),
-        "baselines": _baselines(exam, graded, names, stops, train, draws),
-        "comparisons": comparisons(graded, present, draws, compared),
+        "baselines": _baselines(exam, graded, names, stops, train, draws) | _chosen(graded, chosen, draws),
+        "comparisons": comparisons(graded, [*present, *chosen], draws, [*compared, *against]),
     }
+    card["by_fact"] = by_fact(
+        graded, [pair for pair in (*compared, *against) if "pretrain" not in pair], [*present, *chosen]
+    )
     if reader:
         card["reader"] = dict(reader)
     card["best_stage"] = best_stage(card)
     return card
 
 
-def write_scorecard(path: Path, card: Mapping[str, Any]) -> None:
-    atomic_write_json(path, card)
+def best_of_name(answers: int) -> str:
+    """The name of the baseline that chooses among so many answers."""
+    return f"{BEST_OF}{answers}"
+
+
+def write_scorecard(run: Run, card: Mapping[str, Any]) -> None:
+    """scorecard.json, and by_fact.json for comparisons over several seeds."""
+    atomic_write_json(run.scorecard_path, {key: value for key, value in card.items() if key != "by_fact"})
+    atomic_write_text(run.by_fact_path, json.dumps(card["by_fact"], ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def _stage(graded: Groups, stage: str, exam: Mapping[str, Case], draws: int) -> dict[str, Any]:
@@ -104,6 +120,15 @@ def _baselines(
         out["untrained model"] = _baseline(untrained, draws)
     if "the judge itself" in out:
         out["the judge itself"]["note"] = "100 % by construction: the judge wrote the gold answers"
+    return out
+
+
+def _chosen(graded: Groups, names: Sequence[str], draws: int) -> dict[str, Any]:
+    """What the reward models chose among SFT's answers: they are sampled, so usefulness is what they can show."""
+    out: dict[str, Any] = {}
+    for name in names:
+        items = [g.item for g in select(graded, name, "sample")]
+        out[name] = {"headline": {"usefulness": as_json(usefulness(items, draws))}, "extra": {}, "note": CHOSEN}
     return out
 
 
@@ -156,6 +181,41 @@ def _paired(graded: Groups, a: str, b: str, name: str, draws: int) -> Paired | U
         binary=name in MEASURES,
         draws=draws,
     )
+
+
+def by_fact(graded: Groups, compared: Sequence[tuple[str, str]], stages: Sequence[str]) -> dict[str, Any]:
+    """What comparisons over seeds are made of: for each "a-b" and measure, a fact's mean difference on shared items.
+
+    {"facts": [fact, ...], "differences": {"ppo-sft": {"usefulness": [0.5, null, ...]}}}: null where nothing was asked.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for a, b in compared:
+        if a not in stages or b not in stages:
+            continue
+        for name in (*MEASURES, "usefulness", "usefulness_greedy"):
+            mode = "sample" if name == "usefulness" else "greedy"
+            first, second = (_values(graded, stage, name, mode) for stage in (a, b))
+            sums: dict[str, list[float]] = {}
+            for case in sorted(first.keys() & second.keys()):
+                sums.setdefault(first[case][1], []).append(first[case][0] - second[case][0])
+            if sums:
+                found.setdefault(f"{a}-{b}", {})[name] = {fact: sum(d) / len(d) for fact, d in sums.items()}
+    facts = sorted({fact for measures in found.values() for values in measures.values() for fact in values})
+    return {
+        "facts": facts,
+        "differences": {
+            pair: {
+                name: [_short(values[fact]) if fact in values else None for fact in facts]
+                for name, values in measures.items()
+            }
+            for pair, measures in found.items()
+        },
+    }
+
+
+def _short(value: float) -> float:
+    """Four places, and a whole number without any: there are thousands of them."""
+    return round(value) if value == round(value) else round(value, 4)
 
 
 def _values(graded: Groups, stage: str, name: str, mode: Any) -> dict[str, tuple[float, str]]:

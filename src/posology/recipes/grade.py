@@ -1,4 +1,4 @@
-"""Sit the exam with every finished stage, and write answers.jsonl, showcase.json, doctor.json and scorecard.json."""
+"""Sit the exam with every finished stage; write answers.jsonl, scorecard.json, leakage.json, showcase.json, doctor.json."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from posology.config import RunConfig
+from posology.curriculum import leakage
 from posology.curriculum.records import Case
 from posology.evaluation.grading import judged_stops
+from posology.evaluation.reader_figures import reader_figures
 from posology.evaluation.reading_text import library_names
-from posology.evaluation.scorecard import STAGES, build_scorecard, write_scorecard
+from posology.evaluation.scorecard import STAGES, best_of_name, build_scorecard, write_scorecard
 from posology.files import atomic_write_json, read_json, sha256_text, write_jsonl
+from posology.knowledge.library import load_library
 from posology.models.device import device_of, pick_device
 from posology.models.llama import language_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.recipes import answer, doctor
+from posology.recipes.best_of import best_of
 from posology.recipes.materials import curriculum_of, library_of
 from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import Rollout, sample
@@ -48,6 +52,7 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
     for name in stages:
         rows += _answers(config, run, name, exam, progress)
     rows += _untrained(config, run, exam)
+    rows += _best_of(config, run, exam, progress)
     write_jsonl(run.answers_path, rows)
     library = library_of(config)
     heldout = run.stage("reward").final / "heldout.json"
@@ -55,8 +60,10 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
         exam, rows, library_names(library), run=run.name, seed=config.seed, stops=judged_stops(library),
         reward=read_json(heldout) if heldout.is_file() else {},
         train=[d for d in curriculum.dialogues if d.split == "train"], draws=config.evaluation.bootstrap,
+        reader=reader_figures(library_names(load_library())),
     )  # fmt: skip
-    write_scorecard(run.scorecard_path, card)
+    write_scorecard(run, card)
+    atomic_write_json(run.leakage_path, leakage.report(curriculum))
     shown = [answer.as_json(comparison) for comparison in answer.compare(run, SHOWCASE, stages)]
     atomic_write_json(run.path / "showcase.json", {"questions": shown})
     checks = doctor.inspect(run, curriculum)
@@ -71,10 +78,10 @@ def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progr
     They are kept beside the stage with a fingerprint, so that grading again costs nothing.
     """
     stage = run.stage(name)
-    made_of = sha256_text(repr((
-        stage.manifest().get("digest"), [case.case_id for case in exam], config.evaluation.model_dump(exclude={"bootstrap", "budget_s"}),
-        config.seed,
-    )))  # fmt: skip
+    settings = config.evaluation.model_dump(exclude={"bootstrap", "budget_s", "best_of", "best_of_prompts"})
+    made_of = sha256_text(
+        repr((stage.manifest().get("digest"), [case.case_id for case in exam], settings, config.seed))
+    )
     kept = stage.path / "answers.json"
     if kept.is_file() and (found := read_json(kept))["made_of"] == made_of:
         return list(found["rows"])
@@ -90,6 +97,23 @@ def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progr
     picked = sampled_cases(asked, config)
     for number in range(config.evaluation.samples):
         rows += _sit(config, name, model, tokenizer, picked, "sample", number)
+    atomic_write_json(kept, {"made_of": made_of, "rows": rows})
+    return rows
+
+
+def _best_of(config: RunConfig, run: Run, exam: Sequence[Case], progress: Progress) -> list[dict[str, Any]]:
+    """The baseline that PPO must beat, kept beside PPO's own answers; [] without PPO, or where it is not asked for."""
+    stage, settings = run.stage("ppo"), config.evaluation
+    if not stage.final.is_dir() or not settings.best_of_prompts:
+        return []
+    cases = sampled_cases(exam, config)[: settings.best_of_prompts]
+    about = (stage.manifest().get("parents"), settings.best_of, settings.max_new_tokens, config.ppo.no_stop_penalty)
+    made_of = sha256_text(repr((about, config.seed, [case.case_id for case in cases])))
+    kept = stage.path / "best_of.json"
+    if kept.is_file() and (found := read_json(kept))["made_of"] == made_of:
+        return list(found["rows"])
+    progress.say(f"best of {settings.best_of}: answering {len(cases)} exam questions")
+    rows = best_of(config, run, cases, best_of_name(settings.best_of))
     atomic_write_json(kept, {"made_of": made_of, "rows": rows})
     return rows
 

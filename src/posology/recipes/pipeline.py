@@ -56,7 +56,7 @@ def steps(config: RunConfig, run: Run, progress: Progress | None = None, *, forc
 def pipeline(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> None:
     """Run every step; the seconds of steps that did work are added to the run's manifest."""
     prepare(config, run)
-    run.update_manifest(status="running", seed=config.seed, machine=run.machine())
+    run.update_manifest(status="running", seed=config.seed, machine=run.machine(), commit=run.commit())
     for step in steps(config, run, progress, force=force):
         started = time.monotonic()
         step.make()

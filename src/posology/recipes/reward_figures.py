@@ -19,7 +19,7 @@ from posology.knowledge.library import Library
 from posology.models.device import device_of
 from posology.objectives.pairs import sequence_batch
 from posology.objectives.reward import Ensemble
-from posology.text.chat import encode_dialogue
+from posology.text.chat import Encoded, encode_dialogue
 from posology.text.tokenizer import Tokenizer
 
 ROWS = 128  # answers scored together
@@ -58,12 +58,17 @@ def figures(
 
 def scores_of(ensemble: Ensemble, tokenizer: Tokenizer, answers: Sequence[tuple[str, str]]) -> Tensor:
     """The ensemble's reward for (question, answer) texts."""
-    encoded = [encode_dialogue(tokenizer, question, answer) for question, answer in answers]
+    rows = [encode_dialogue(tokenizer, question, answer) for question, answer in answers]
+    return scores_of_rows(ensemble, rows, tokenizer.pad)
+
+
+def scores_of_rows(ensemble: Ensemble, encoded: Sequence[Encoded], pad: int) -> Tensor:
+    """The ensemble's reward for (prompt and answer) rows of token ids, in their order."""
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))  # rows of one length pad little
     out = torch.zeros(len(encoded))
     for start in range(0, len(order), ROWS):
         index = order[start : start + ROWS]
-        batch = sequence_batch([encoded[i] for i in index], tokenizer.pad).to(device_of(ensemble.members[0]))
+        batch = sequence_batch([encoded[i] for i in index], pad).to(device_of(ensemble.members[0]))
         out[index] = ensemble.combine(ensemble.normalised(batch)).cpu()
     return out
 

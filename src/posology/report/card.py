@@ -34,7 +34,7 @@ GATES = {
     "unreadable": (0.02, True),
 }
 OF_REWARD = {"by_corruption", "probes", "calibration"}  # shown with the reward models, from their own file
-KNOWN = {"run", "seed", "note", "stages", "reward", "baselines", "comparisons", "misses", "best_stage"}
+KNOWN = {"run", "seed", "note", "stages", "reward", "baselines", "comparisons", "misses", "best_stage", "reader"}
 
 
 def read_card(raw: Mapping[str, Any], file: str, plain: Callable[[object], str]) -> Card:
@@ -49,6 +49,7 @@ def read_card(raw: Mapping[str, Any], file: str, plain: Callable[[object], str])
         baselines=tuple((plain(name), _baseline(name, _mapping(marks), file)) for name, marks in baselines.items()),
         comparisons=_comparisons(raw.get("comparisons"), file, plain),
         misses=_all_misses(raw, stages, file, plain),
+        reader=_measures(_mapping(raw.get("reader")), file, "reader"),
         best_stage=plain(raw.get("best_stage") or ""),
         other=tuple((plain(key), plain(_short(value))) for key, value in raw.items() if key not in KNOWN),
     )

@@ -16,14 +16,18 @@ import yaml
 
 from posology.errors import UserError
 from posology.files import read_json
-from posology.report.card import finite, number, read_card, read_reward
+from posology.report.card import finite, measure, number, read_card, read_reward
 from posology.report.view import (
     ANSWERING,
     Card,
     Check,
     ConfigView,
+    Disputed,
     FileView,
+    HumanView,
+    Leakage,
     Number,
+    Overlap,
     Question,
     RewardView,
     Row,
@@ -62,6 +66,8 @@ def gather(run: Run) -> RunView:
         card=_card(run, reader),
         questions=questions,
         prompt_tokens=_tokens(run, questions, reader),
+        leakage=_leakage(run, reader),
+        human=_human(run, reader),
         checks=_checks(reader),
         files=tuple(sorted(reader.files.values(), key=lambda file: file.name)),
         damaged=tuple(reader.damaged),
@@ -152,6 +158,41 @@ def _check_rows(rows: object) -> tuple[Check, ...]:
 def _checks(reader: _Reader) -> tuple[Check, ...] | None:
     rows = reader.json(reader.root / DOCTOR)
     return None if rows is None else _check_rows(rows)
+
+
+def _human(run: Run, reader: _Reader) -> HumanView | None:
+    raw = reader.json(run.human_path)
+    if not isinstance(raw, dict):
+        return None
+    file = reader.name(run.human_path)
+    names = ("spearman", "kendall", "between_raters", "answers", "questions", "raters")
+    found = [measure(name, raw.get(name), file, name) for name in names]
+    model, people = (_disputed(raw, key, file) for key in ("model_likes", "people_like"))
+    return HumanView(tuple(one for one in found if one), model, people, file)
+
+
+def _disputed(raw: Mapping[str, Any], key: str, file: str) -> tuple[Disputed, ...]:
+    out = []
+    for i, row in enumerate(raw.get(key) or ()):
+        reward, people = (number(row.get(part), file, f"{key}[{i}].{part}") for part in ("reward", "human"))
+        if reward and people:
+            question, answer = (plain(render(str(row.get(part, "")))) for part in ("question", "answer"))
+            out.append(Disputed(question, answer, reward, people))
+    return tuple(out)
+
+
+def _leakage(run: Run, reader: _Reader) -> Leakage | None:
+    raw = reader.json(run.leakage_path)
+    if not isinstance(raw, dict):
+        return None
+    file, overlaps = reader.name(run.leakage_path), []
+    for i, row in enumerate(raw.get("overlaps") or ()):
+        keys = ("questions", "shared", "close")
+        counted = [number(row.get(key), file, f"overlaps[{i}].{key}") for key in keys]
+        if counted[0] and counted[1] and counted[2]:
+            overlaps.append(Overlap(plain(row.get("split", "")), counted[0], counted[1], counted[2]))
+    leaks, checks = (tuple(plain(line) for line in raw.get(key) or ()) for key in ("leaks", "checks"))
+    return Leakage(raw.get("clean") is True, leaks, checks, tuple(overlaps), file)
 
 
 # -- the run ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,15 @@ EXTRA = {
     "unfinished": "answers without an end token",
     "dose_items": "dose questions on the headline splits",
 }
+READER = {
+    "verdict": "verdicts read as labelled",
+    "claims": "claims, doses, causes and sources read as labelled",
+    "verdict_plain": "verdicts in answers as models write them",
+    "verdict_adversarial": "verdicts where negation, two medicines, contradiction, hedges or units mislead",
+    "verdict_blind": "verdicts in the batch that was labelled before the reader had seen it; mended for since",
+    "claims_blind": "the same batch's claims",
+    "doses": "doses alone",
+}
 REWARD = {
     "heldout_facts": "pairs ranked right, of facts unseen in pairs",
     "heldout_wordings": "pairs ranked right, new wordings of seen facts",

@@ -210,6 +210,7 @@ class Card:
     baselines: tuple[tuple[str, tuple[Measure, ...]], ...]
     comparisons: tuple[Comparison, ...]
     misses: tuple[Miss, ...]
+    reader: tuple[Measure, ...]  # the reader of answers, on answers that a person labelled
     best_stage: str
     other: tuple[tuple[str, str], ...]  # whatever else it holds: key, value
 
@@ -284,6 +285,47 @@ class ConfigView:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How many questions of a split come close to training, and in which way."""
+
+    split: str
+    questions: Number
+    shared: Number
+    close: Number
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """leakage.json: what the exam shares with training."""
+
+    clean: bool
+    leaks: tuple[str, ...]
+    checks: tuple[str, ...]
+    overlaps: tuple[Overlap, ...]
+    file: str
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """An answer that the reward models and people rank differently."""
+
+    question: str
+    answer: str
+    reward: Number
+    people: Number
+
+
+@dataclass(frozen=True)
+class HumanView:
+    """human.json: experts' scores against rewards."""
+
+    correlations: tuple[Measure, ...]
+    model_likes: tuple[Disputed, ...]
+    people_like: tuple[Disputed, ...]
+    file: str
+
+
+@dataclass(frozen=True)
 class FileView:
     """A file that the report was made from."""
 
@@ -310,6 +352,8 @@ class RunView:
     card: Card | None
     questions: tuple[Question, ...]
     prompt_tokens: tuple[str, ...]  # the first question, cut by the run's own tokenizer
+    leakage: Leakage | None
+    human: HumanView | None  # None: no experts were asked
     checks: tuple[Check, ...] | None  # None: posology doctor has not looked at this run
     files: tuple[FileView, ...]
     damaged: tuple[str, ...]  # files that could not be read, and why

@@ -1,0 +1,55 @@
+"""Best of n on the smoke run: more answers to choose from, a higher reward; and what is chosen is what was said."""
+
+import json
+
+import pytest
+
+from posology.config import load_config
+from posology.curriculum.build import read_curriculum
+from posology.recipes.answer import rewards_of
+from posology.recipes.best_of import best_of
+from posology.recipes.grade import sampled_cases
+from posology.runs import Run
+from posology.text.tokenizer import load_tokenizer
+
+from .conftest import Finished
+
+
+def test_more_answers_give_a_higher_reward(smoke: Finished) -> None:
+    run = Run(smoke.path)
+    config = load_config(run.config_path)
+    cases = sampled_cases(read_curriculum(run.data_dir).cases, config)
+    means = []
+    for answers in (1, 6):
+        asked = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"best_of": answers})})
+        rows = best_of(asked, run, cases, "chosen")
+        assert [row["case_id"] for row in rows] == [case.case_id for case in cases]
+        means.append(sum(row["score"] for row in rows) / len(rows))
+    assert means[1] > means[0] + 0.1
+
+
+def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished) -> None:
+    run = Run(smoke.path)
+    config = load_config(run.config_path)
+    cases = {case.case_id: case for case in read_curriculum(run.data_dir).cases}
+    written = [json.loads(line) for line in (smoke.path / "answers.jsonl").read_text().splitlines()]
+    rows = [row for row in written if row["stage"] == "best_of_4"]
+    assert len(rows) == 8
+    tokenizer = load_tokenizer(run.stage("sft").final)
+    compared = 0
+    for row in rows:
+        ids = [*tokenizer.encode_answer(row["text"]), *([tokenizer.end] if row["finished"] else [])]
+        if tokenizer.decode(ids) != row["text"] or len(ids) != row["tokens"]:
+            continue  # sampled in other pieces than its text is encoded in
+        (score,) = rewards_of(run, [(cases[row["case_id"]].question, ids)])
+        compared += 1
+        penalty = 0.0 if row["finished"] else config.ppo.no_stop_penalty
+        assert row["score"] == pytest.approx(score - penalty, abs=0.05)  # bf16, in other company
+    assert compared >= 4
+
+
+def test_the_card_sets_ppo_against_it(smoke: Finished) -> None:
+    card = smoke.json("scorecard.json")
+    assert card["baselines"]["best_of_4"]["headline"]["usefulness"]["n"] == 8
+    assert {c["a"] for c in card["comparisons"] if c["b"] == "best_of_4"} == {"sft", "dpo", "ppo"}
+    assert card["reader"]["verdict"]["value"] >= 0.98
