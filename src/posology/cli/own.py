@@ -28,7 +28,7 @@ from posology.own_config import (
     load_own_config,
     own_settings,
 )
-from posology.runs import Stage, open_run, runs_folder
+from posology.runs import Stage, open_run, runs_folder, versions
 
 if TYPE_CHECKING:
     from posology.training.progress import Progress
@@ -267,7 +267,9 @@ def _train(
     run = open_run(runs_folder(runs), run_name, create=True)
     before = load_own_config(run.config_path)
     atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={name: settings})))
-    run.update_manifest(status="running", seed=settings.seed, machine=run.machine())
+    run.update_manifest(
+        status="running", seed=settings.seed, machine=run.machine(), commit=run.commit(), versions=versions()
+    )
     stage = recipe(settings, run, _progress(), **more)
     run.update_manifest(status="finished")
     print(stage.final)
