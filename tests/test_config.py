@@ -48,7 +48,7 @@ def test_frozen() -> None:
         ("ppo.kl_targt=1", "unknown config key ppo.kl_targt", "did you mean ppo.kl_target?"),
         ("ppoo.kl_target=1", "unknown config key ppoo", "did you mean ppo?"),
         ("sft.fit.optimizer.kind=muon", "unknown config key sft.fit.optimizer", "did you mean sft.fit.optimiser?"),
-        ("kl_target=1", "unknown config key kl_target", "did you mean ppo.kl_target?"),
+        ("kl_target=1", "unknown config key kl_target", "did you mean ppo.kl_target or naive.ppo.kl_target?"),
         ("tokenizer.zzz=1", "unknown config key tokenizer.zzz", "tokenizer knows vocabulary"),
         ("ppo.kl_target=7", "bad value ppo.kl_target = 7", "allowed: a number, more than 0, at most 5"),
         ("ppo.kl_target=no idea", "bad value ppo.kl_target = 'no idea'", "allowed: a number, more than 0, at most 5"),
@@ -57,7 +57,7 @@ def test_frozen() -> None:
         ("sft.fit.steps=0", "bad value sft.fit.steps = 0", "allowed: a whole number, at least 1"),
         ("sft.fit.steps=1.5", "bad value sft.fit.steps = 1.5", "allowed: a whole number, at least 1"),
         ("sft.fit.steps=", "bad value sft.fit.steps = None", "allowed: a whole number, at least 1"),
-        ("model.width=100", "bad value model.width = 100", "allowed: a whole number, at least 32, at most 4096, a mul"),
+        ("model.width=100", "bad value model.width = 100", "allowed: a whole number, at least 32, at most 16384, a mul"),
         ("sft.packing=maybe", "bad value sft.packing = 'maybe'", "allowed: true or false"),
         ("dpo.variant=ipoo", "bad value dpo.variant = 'ipoo'", "allowed: sigmoid, conservative, ipo"),
         ("sft.parent=[a]", "bad value sft.parent = ['a']", "allowed: text"),
@@ -146,3 +146,16 @@ def test_errors_are_shared() -> None:
     assert issubclass(ConfigError, UserError) and UserError("m", "h", 3).code == 3
     with pytest.raises(ValueError):
         ModelConfig(width=64, heads=3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("naive.ppo.kl_control=true", "bad section naive: the naive arm has"),
+        ("naive.reward.members=3", "bad section naive: the naive arm has"),
+        ("ppo.kl_control=false", "beside a naive arm the other one has"),
+        ("naive.ppo.kl_targt=1", "unknown config key naive.ppo.kl_targt"),
+    ],
+)
+def test_a_naive_arm_is_naive_and_the_other_is_not(override: str, message: str) -> None:
+    assert message in refused(override, path=CONFIGS / "overoptimise.yaml").message

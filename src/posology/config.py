@@ -54,10 +54,11 @@ class TokenizerConfig(Section):
 class ModelConfig(Section):
     """The small Llama trained from random weights. 64-wide heads; tied embeddings."""
 
-    width: int = Field(384, ge=32, le=4096, multiple_of=32)
-    layers: int = Field(2, ge=1, le=64)
-    heads: int = Field(6, ge=1, le=64)
-    mlp_width: int = Field(1024, ge=32, le=16384)
+    width: int = Field(384, ge=32, le=16384, multiple_of=32)
+    layers: int = Field(2, ge=1, le=128)
+    heads: int = Field(6, ge=1, le=128)
+    kv_heads: int | None = Field(None, ge=1, le=128, description="keys and values shared by heads / kv_heads queries")
+    mlp_width: int = Field(1024, ge=32, le=65536)
     positions: int = Field(1024, ge=64, le=32768, description="rotary positions, whatever the training length")
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -65,6 +66,8 @@ class ModelConfig(Section):
     def _divides(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         if self.width // self.heads % 2:
             raise ValueError(f"width {self.width} / heads {self.heads} is odd: rotary positions turn pairs of numbers")
         return self
@@ -131,6 +134,7 @@ class RewardConfig(StageConfig):
     members: int = Field(3, ge=1, le=9)
     pairs: int = Field(32, ge=1, description="pairs an optimiser step")
     bootstrap: bool = True
+    limit: int = Field(0, ge=0, description="train on so many pairs, drawn by the seed; 0: all")
     likelihood: bool = Field(True, description="the head also reads the trunk's mean and largest -log p of the answer")
     centering: float = Field(0.0, ge=0, description="lambda of lambda * (r_chosen + r_rejected)^2")
     aggregate: Literal["mean", "min", "mean_minus_std"] = "mean_minus_std"
@@ -193,6 +197,22 @@ class DpoConfig(StageConfig):
     lora: LoraConfig = LoraConfig()
 
 
+class NaiveConfig(Section):
+    """A second arm, to be compared with the first: what careless reward modelling and PPO without KL control do.
+
+    Its stages are reward-naive and ppo-naive; both arms start from the same SFT model and see the same prompts.
+    """
+
+    reward: RewardConfig
+    ppo: PpoConfig
+
+    @model_validator(mode="after")
+    def _is_naive(self) -> NaiveConfig:
+        if self.reward.members > 1 or self.ppo.kl_control or self.ppo.kl_coefficient:
+            raise ValueError("the naive arm has reward.members 1, ppo.kl_control false and ppo.kl_coefficient 0")
+        return self
+
+
 class EvaluationConfig(Section):
     rows: int = Field(256, ge=1, description="answers decoded together")
     max_new_tokens: int = Field(96, ge=8)
@@ -208,12 +228,23 @@ class EvaluationConfig(Section):
     budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
 
 
+class ClusterConfig(Section):
+    """What a config for many GPUs is made for: checked before anything is loaded."""
+
+    processes: int = Field(ge=1, description="one a GPU, over all machines")
+    gpu_gib: float = Field(gt=0, description="memory of each GPU")
+
+
 class RunConfig(Section):
     """One run of the whole pipeline."""
 
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("cpu", description="auto: a GPU where one is there")
+    engine: Literal["single", "ddp", "fsdp2"] = Field(
+        "single", description="ddp, fsdp2: under torchrun, docs/many-gpus.md"
+    )
+    cluster: ClusterConfig | None = None
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -221,8 +252,15 @@ class RunConfig(Section):
     sft: NextTokenConfig
     reward: RewardConfig
     ppo: PpoConfig
-    dpo: DpoConfig
+    dpo: DpoConfig | None = None  # none: a run without DPO
+    naive: NaiveConfig | None = None  # none: a run without a second arm
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> RunConfig:
+        if self.naive and (self.reward.members == 1 or not self.ppo.kl_control):
+            raise ValueError("beside a naive arm the other one has reward.members 2 or more and ppo.kl_control true")
+        return self
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
@@ -341,11 +379,17 @@ def _section(parents: list[str]) -> type[BaseModel] | None:
     model: Any = RunConfig
     for name in parents:
         field = model.model_fields.get(name)
-        model = field.annotation if field else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = _section_class(field.annotation) if field else None
+        if model is None:
             return None
     found: type[BaseModel] = model
     return found
+
+
+def _section_class(annotation: Any) -> type[BaseModel] | None:
+    """The section class that a field holds, the field's "or none" aside; None for a plain value."""
+    classes = [annotation, *get_args(annotation)]
+    return next((found for found in classes if isinstance(found, type) and issubclass(found, BaseModel)), None)
 
 
 def _keys(parents: list[str]) -> list[str]:
@@ -358,8 +402,8 @@ def _paths(section: type[BaseModel], prefix: str = "") -> list[str]:
     paths = []
     for name, field in section.model_fields.items():
         paths.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            paths += _paths(field.annotation, f"{prefix}{name}.")
+        if inner := _section_class(field.annotation):
+            paths += _paths(inner, f"{prefix}{name}.")
     return paths
 
 

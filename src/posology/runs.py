@@ -5,7 +5,7 @@ runs/<name>/                     config.yaml  manifest.json  data/  answers.json
   multiple_choice.json  human.json          where the exam's multiple-choice form or experts' scores were given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
-  tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/
+  tokenizer/ pretrain/ sft/ reward/ ppo/ dpo/   (reward-naive/ ppo-naive/ where the config has a second arm)
     manifest.json                status, fingerprint (what it was made of), digest (what came out), notes
     metrics.jsonl samples.jsonl  events, one a line: the source of truth for every curve
     health.json                  the loop's own checks
@@ -46,6 +46,7 @@ from posology.files import (
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 STAGES = ("tokenizer", "pretrain", "sft", "reward", "ppo", "dpo")
+NAIVE = ("reward-naive", "ppo-naive")  # the second arm of a run that shows over-optimisation
 PARENT = {"sft": "pretrain", "reward": "sft", "ppo": "sft", "dpo": "sft"}
 PACKAGES = ("posology", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy")
 LOGS = ("metrics.jsonl", "samples.jsonl")
@@ -54,12 +55,21 @@ MODEL_FILES = ("config.json", "adapter_config.json", "tokenizer.json", "ensemble
 Position = dict[str, int]  # log file -> its length in bytes
 
 
+def is_leader() -> bool:
+    """Whether this process writes and speaks: the only one, or the first of those that torchrun started."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
 @dataclass
 class Stage:
-    """One stage's folder, or one reward model's. Its clock counts the seconds of work, over all its sittings."""
+    """One stage's folder, or one reward model's. Its clock counts the seconds of work, over all its sittings.
+
+    Of several processes that train together the first alone writes: for the others, writing does nothing.
+    """
 
     path: Path
     name: str
+    writes: bool = field(default_factory=is_leader)
     _started: float = field(default_factory=time.monotonic)
 
     @property
@@ -98,6 +108,8 @@ class Stage:
 
         `time_s`, the seconds of work since the stage began, is the one value that a repeated run does not reproduce.
         """
+        if not self.writes:
+            return
         figures = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         row = {"step": step, "split": split, **figures, "time_s": round(self.seconds(), 3)}
         self.path.mkdir(parents=True, exist_ok=True)
@@ -105,6 +117,8 @@ class Stage:
 
     def sample(self, step: int, prompt: str, answer: str) -> None:
         """Add the answer to a fixed prompt to samples.jsonl."""
+        if not self.writes:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         append_jsonl(self.samples_path, {"step": step, "prompt": prompt, "answer": answer})
 
@@ -122,7 +136,7 @@ class Stage:
 
     def truncate_log(self, position: Position) -> None:
         """Cut the logs back to an earlier position ({}: to nothing), so that after resuming no line stands twice."""
-        for name in LOGS:
+        for name in LOGS if self.writes else ():
             path, length = self.path / name, position.get(name, 0)
             if path.exists() and path.stat().st_size > length:
                 os.truncate(path, length)
@@ -137,7 +151,10 @@ class Stage:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes off this stage. The lock goes with the process, however that ends."""
+        """Keep other runs' processes off this stage. The lock goes with the process, however that ends."""
+        if not self.writes:
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "w") as file:
             try:
@@ -155,15 +172,20 @@ class Stage:
 
     def note(self, **facts: Any) -> None:
         """Add facts to the manifest."""
-        _update_manifest(self.path, facts)
+        if self.writes:
+            _update_manifest(self.path, facts)
 
     def mark_started(self, fingerprint: str) -> None:
         """From now on the stage is not finished; an older result stays in `final` until a new one takes its place."""
+        if not self.writes:
+            return
         about = {key: value for key, value in self.manifest().items() if key not in ("digest", "seconds")}
         atomic_write_json(self.path / "manifest.json", {**about, "status": "training", "fingerprint": fingerprint})
 
     def mark_finished(self, fingerprint: str, **facts: Any) -> None:
         """Write down that `final` is whole and was made of what `fingerprint` stands for."""
+        if not self.writes:
+            return
         if not (self.final / MANIFEST).is_file():
             write_manifest(self.final)
         done = {"status": "finished", "fingerprint": fingerprint, "digest": digest_of_final(self.final)}
@@ -251,13 +273,13 @@ class Run:
 
     def stage(self, name: str) -> Stage:
         """The stage of that name, begun or not."""
-        if name not in STAGES:
+        if name not in (*STAGES, *NAIVE):
             raise UserError(f"no stage is called {name!r}", f"one of: {', '.join(STAGES)}", code=2)
         return Stage(self.path / name, name)
 
     def stages(self) -> list[Stage]:
         """The stages that have a folder, in the order of the pipeline."""
-        return [self.stage(name) for name in STAGES if (self.path / name).is_dir()]
+        return [self.stage(name) for name in (*STAGES, *NAIVE) if (self.path / name).is_dir()]
 
     def manifest(self) -> dict[str, Any]:
         """What the run was: status, seed, seconds of each step, versions, machine."""
@@ -265,7 +287,8 @@ class Run:
 
     def update_manifest(self, **facts: Any) -> None:
         """Add facts to the manifest, and the versions of what made them."""
-        _update_manifest(self.path, {**facts, "versions": versions()})
+        if is_leader():
+            _update_manifest(self.path, {**facts, "versions": versions()})
 
     def add_seconds(self, step: str, seconds: float) -> None:
         """Add to the time that a step of the pipeline has taken, over all sittings."""
@@ -345,14 +368,14 @@ def resolve_parent(spec: str, run: Run) -> Path:
 
     UserError for one that is missing, unfinished or damaged; it names the command that makes it.
     """
-    if spec in STAGES:
+    if spec in (*STAGES, *NAIVE):
         stage = run.stage(spec)
         _require_whole(stage, f"run {run.name} has no finished stage {spec}", _commands(spec, run))
         return stage.final
     path = Path(spec)
     if path.name == "final" and (path.parent / "manifest.json").is_file():
         path = path.parent
-    if path.name in STAGES and (path / "manifest.json").is_file():
+    if path.name in (*STAGES, *NAIVE) and (path / "manifest.json").is_file():
         _require_whole(Stage(path, path.name), f"{path} is not finished", _commands(path.name, Run(path.parent)))
         return path / "final"
     if any((path / name).exists() for name in MODEL_FILES):
@@ -389,7 +412,8 @@ def _require_whole(stage: Stage, missing: str, hint: str) -> None:
 
 def _commands(stage: str, run: Run) -> str:
     config = run.config_path if run.config_path.is_file() else Path("configs/laptop.yaml")
-    arguments = f"--config {config} --run {run.name}"
+    arguments = f"--config {config} --run {run.name}{' --naive' if stage in NAIVE else ''}"
+    stage = stage.removesuffix("-naive")
     whole = f"`posology run {arguments}`"
     return (
         f"make it with {whole}" if stage == "tokenizer" else f"make it with `posology {stage} {arguments}`, or {whole}"

@@ -9,7 +9,7 @@ import pytest
 
 from posology.curriculum.answers import Script
 from posology.curriculum.build import Curriculum
-from posology.curriculum.corruptions import CORRUPTIONS, Bank, corrupted, heard, wrong_text
+from posology.curriculum.corruptions import CORRUPTIONS, STYLES, Bank, corrupted, heard, wrong_text
 from posology.curriculum.exam import patient_fields
 from posology.curriculum.preferences import make_preferences
 from posology.curriculum.records import ELEMENTS, Case, Preference
@@ -17,7 +17,7 @@ from posology.curriculum.situations import Situation
 from posology.curriculum.supply import Supply
 from posology.evaluation.judging import judged_stops
 from posology.evaluation.reading_text import Names, library_names
-from posology.evaluation.scorers import StopsFor, grade, passes
+from posology.evaluation.scorers import StopsFor, grade, passes, repeats
 from posology.knowledge.library import Library
 
 from .conftest import SMALL
@@ -42,6 +42,7 @@ def test_every_gold_answer_passes_every_scorer(curriculum: Curriculum, grader: G
     for case in curriculum.cases:
         verdicts = passes(grade(case, case.answer, *grader))
         assert all(verdicts.values()), (case.question, case.answer, verdicts)
+        assert repeats(case.answer) == 0, case.answer
 
 
 def test_every_demonstration_passes_all_but_usefulness(supply: Supply, grader: Grader) -> None:
@@ -80,6 +81,17 @@ def test_every_corruption_fails_a_scorer(supply: Supply, grader: Grader) -> None
             assert not all(verdicts.values()), (name, case.drug, situation.patient, script.text(), text)
             tried[name] += 1
     assert len(tried) >= 15, tried
+
+
+def test_every_worse_style_is_as_right_and_fails_the_scorer_of_style(supply: Supply, grader: Grader) -> None:
+    rng = random.Random(0)
+    for target in supply.targets:
+        situation = supply.pools[target][0]
+        script = supply.script(situation)
+        for name, change in STYLES.items():
+            text = change(script.text(), rng)
+            assert all(passes(grade(asked(situation, script), text, *grader)).values()), (name, text)
+            assert repeats(text) == 1, (name, text)
 
 
 def test_pairs_about_abstention_are_right_and_wrong(supply: Supply, grader: Grader) -> None:

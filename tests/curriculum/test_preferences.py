@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.corruptions import CORRUPTIONS
+from posology.curriculum.corruptions import CORRUPTIONS, STYLES
 from posology.curriculum.preferences import alarmed, length, longer
 from posology.curriculum.records import Preference
 from posology.curriculum.splits import is_pair_fact
@@ -50,8 +50,8 @@ def test_new_wordings_are_new(curriculum: Curriculum) -> None:
 
 def test_every_corruption_is_there_and_named(curriculum: Curriculum) -> None:
     counts = Counter(pair.corruption for pair in curriculum.preferences)
-    assert set(counts) <= {*CORRUPTIONS, "terse"}
-    common = set(CORRUPTIONS) - {"cap_dropped", "band_swapped", "unsafe_alternative"}  # rare in so few facts
+    assert set(counts) <= {*CORRUPTIONS, *STYLES, "terse"}
+    common = {*CORRUPTIONS, *STYLES} - {"cap_dropped", "band_swapped", "unsafe_alternative"}  # rare in so few facts
     assert common <= set(counts)
     assert 0.1 <= counts["terse"] / sum(counts.values()) <= 0.35
 
@@ -65,6 +65,7 @@ def test_the_two_answers_differ_and_terse_ones_are_parts(curriculum: Curriculum)
 
 
 def test_many_wrong_answers_are_as_long_as_the_right_ones(curriculum: Curriculum) -> None:
-    wrong = [pair for pair in curriculum.preferences if pair.corruption not in ("terse", "monitoring_dropped")]
+    right = ("terse", "monitoring_dropped", *STYLES)
+    wrong = [pair for pair in curriculum.preferences if pair.corruption not in right]
     near = [abs(length(p.chosen) - length(p.rejected)) <= max(1, 0.1 * length(p.chosen)) for p in wrong]
     assert sum(near) / len(near) == pytest.approx(0.45, abs=0.15)

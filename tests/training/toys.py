@@ -27,6 +27,13 @@ class Rows:
     def weight(self) -> float:
         return float(len(self.inputs))
 
+    @property
+    def rows_in(self) -> int:
+        return len(self.inputs)
+
+    def rows(self, index: slice) -> Rows:
+        return Rows(self.inputs[index], self.targets[index])
+
 
 def generator(*names: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(0, *names))
@@ -144,9 +151,9 @@ def settings(steps: int = 12, **changes: object) -> FitConfig:
 
 
 def saver(objective: Regression):
-    def save(folder: Path) -> None:
-        for name, module in objective.modules.items():
-            save_file(dict(module.state_dict()), str(folder / f"{name}.safetensors"))
+    def save(folder: Path, modules: Mapping[str, nn.Module]) -> None:
+        for name in objective.modules:
+            save_file(dict(modules[name].state_dict()), str(folder / f"{name}.safetensors"))
 
     return save
 

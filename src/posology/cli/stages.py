@@ -9,7 +9,7 @@ import typer
 
 from posology.cli.terminal import NOT_FOR_CARE, console
 from posology.config import ConfigError, RunConfig, load_config
-from posology.runs import Run, open_run, runs_folder
+from posology.runs import Run, is_leader, open_run, runs_folder
 
 if TYPE_CHECKING:
     from posology.training.progress import Progress
@@ -23,16 +23,25 @@ Parent = Annotated[
 ]
 
 
-def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), force: Annotated[
+Naive = Annotated[
+    bool, typer.Option("--naive", help="The second arm of the config (its section naive), kept beside the first.")
+]
+
+
+def run(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Annotated[
+    str, typer.Option("--parent", help="Start from another run's fine-tuned model, such as runs/x/sft: this run then makes none.")
+] = "", force: Annotated[
     bool, typer.Option("--force", help="Start PPO even when the reward model fails its gate (recorded, and shown in the report).")
 ] = False) -> None:  # fmt: skip
     """Run every stage, skipping what is finished and resuming what is not; end with the scorecard and the report."""
-    settings, where = _open(config, set_, name, runs)
+    settings, where = _open(config, set_, name, runs, start=parent)
     from posology.cli.summary import finish
     from posology.recipes.pipeline import pipeline
 
     pipeline(settings, where, _progress(), force=force)
-    finish(where, console())
+    if is_leader():
+        finish(where, console())
+    _leave()
 
 
 def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs")) -> None:
@@ -42,8 +51,7 @@ def pretrain(config: Config, set_: Set = None, name: Name = "", runs: Runs = Pat
     from posology.recipes.pretrain import pretrain
     from posology.recipes.tokenizer import tokenizer
 
-    prepare(settings, where)
-    tokenizer(settings, where)
+    prepare(settings, where).alone(lambda: tokenizer(settings, where))
     _done(pretrain(settings, where, _progress()).final)
 
 
@@ -57,29 +65,35 @@ def sft(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     _done(sft(settings, where, _progress()).final)
 
 
-def reward(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
+def reward(
+    config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    naive: Naive = False,
+) -> None:  # fmt: skip
     """Train the ensemble of Bradley-Terry reward models."""
-    settings, where = _open(config, [*(set_ or []), *_parent("reward", parent)], name, runs)
+    section = "naive.reward" if naive else "reward"
+    settings, where = _open(config, [*(set_ or []), *_parent(section, parent)], name, runs)
     from posology.recipes.pipeline import prepare
     from posology.recipes.reward import reward
 
     prepare(settings, where)
-    _done(reward(settings, where, _progress()).final)
+    _done(reward(settings, where, _progress(), naive=naive).final)
 
 
 def ppo(
     config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
     reward: Annotated[str, typer.Option("--reward", help="The reward models: a stage, or a path such as runs/x/reward.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Start even when the reward model fails its gate.")] = False,
+    naive: Naive = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model against the reward models with PPO and KL control."""
-    extra = [*_parent("ppo", parent), *([f"ppo.reward={reward}"] if reward else [])]
+    section = "naive.ppo" if naive else "ppo"
+    extra = [*_parent(section, parent), *([f"{section}.reward={reward}"] if reward else [])]
     settings, where = _open(config, [*(set_ or []), *extra], name, runs)
     from posology.recipes.pipeline import prepare
     from posology.recipes.ppo import ppo
 
     prepare(settings, where)
-    _done(ppo(settings, where, _progress(), force=force).final)
+    _done(ppo(settings, where, _progress(), force=force, naive=naive).final)
 
 
 def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "") -> None:
@@ -92,8 +106,14 @@ def dpo(config: Config, set_: Set = None, name: Name = "", runs: Runs = Path("ru
     _done(dpo(settings, where, _progress()).final)
 
 
-def _open(config: Path, overrides: list[str] | None, name: str, runs: Path) -> tuple[RunConfig, Run]:
+def _open(config: Path, overrides: list[str] | None, name: str, runs: Path, start: str = "") -> tuple[RunConfig, Run]:
+    """The config and its run; `start` is the parent of every stage that follows SFT."""
     settings = load_config(config, overrides)
+    if start:
+        sections = ["reward", "ppo", *(["dpo"] if settings.dpo else [])]
+        sections += ["naive.reward", "naive.ppo"] if settings.naive else []
+        more = [item for section in sections for item in _parent(section, start)]
+        settings = load_config(config, [*(overrides or []), *more])
     return settings, open_run(runs_folder(runs), name or config.stem, create=True)
 
 
@@ -104,11 +124,19 @@ def _parent(stage: str, parent: str) -> list[str]:
 
 
 def _progress() -> Progress:
-    from posology.training.progress import Progress
+    from posology.training.progress import Progress, silent
 
-    return Progress()
+    return Progress() if is_leader() else silent()
 
 
 def _done(final: Path) -> None:
-    print(final)
-    print(NOT_FOR_CARE)
+    if is_leader():
+        print(final)
+        print(NOT_FOR_CARE)
+    _leave()
+
+
+def _leave() -> None:
+    from posology.training.engine import close_engine
+
+    close_engine()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -9,12 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from posology.config import UserError
+from posology.runs import is_leader
 
 NOT_FOR_CARE = "Not for care of patients: no clinician has reviewed these facts or answers."
 
 
 def explain(error: Exception) -> int:
     """Print what went wrong and how to mend it; return the exit code."""
+    if not _speaks():
+        return error.code if isinstance(error, UserError) else 1
     if isinstance(error, UserError):
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
@@ -28,6 +32,17 @@ def explain(error: Exception) -> int:
     print(f"error: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
     print("hint: this is a fault of posology's own; run again with --debug for the traceback", file=sys.stderr)
     return 1
+
+
+def _speaks() -> bool:
+    """Whether this process tells what went wrong: of several the one that failed first, since it takes the others along."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return True
+    if "torch" not in sys.modules:  # a bad config, say, which all of them read
+        return is_leader()
+    from posology.training.engine import is_first
+
+    return is_first("error")
 
 
 def console() -> Console:

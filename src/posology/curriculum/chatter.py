@@ -62,6 +62,11 @@ def surname(rng: random.Random) -> str:
     return (first + rng.choice(_ENDINGS)).capitalize()
 
 
+def nonsense(rng: random.Random) -> str:
+    """A made-up word in small letters."""
+    return surname(rng).lower()
+
+
 def person(sex: str | None, rng: random.Random) -> str:
     """ "Mrs Brandt", "Mr Okaro", "Dr Lindov"."""
     titles = {"female": ("Mrs", "Ms"), "male": ("Mr",)}.get(sex or "", ("Mr", "Mrs", "Ms"))
@@ -75,7 +80,7 @@ def blurred(wording: str, rng: random.Random) -> str:
     if rng.random() >= BLURRED or not plain:
         return wording
     for place in rng.sample(plain, min(rng.choice((1, 1, 2)), len(plain))):
-        made = surname(rng).lower()
+        made = nonsense(rng)
         words[place] = made.capitalize() if words[place][0].isupper() else made
     return " ".join(words)
 

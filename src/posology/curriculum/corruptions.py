@@ -318,3 +318,19 @@ def wrong_text(wrong: Wrong, elements: Sequence[str]) -> str:
         return wrong.whole
     text = wrong.script.text(elements)
     return wrong.said + text[len(verdict_sentence(wrong.script)) :] if wrong.said else text
+
+
+# Style: right in every word, and worse all the same ----------------------------------------------------------------------
+
+_SENTENCE = re.compile(r"(?<=\.)\s")  # a full stop inside a number ends nothing
+
+
+def sentence_repeated(answer: str, rng: random.Random) -> str:
+    """One sentence said again, at once or at the end: as right as before, and longer for nothing."""
+    sentences = _SENTENCE.split(answer)
+    place = rng.randrange(len(sentences))
+    sentences.insert(rng.choice((place + 1, len(sentences))), sentences[place])
+    return " ".join(sentences)
+
+
+STYLES: dict[str, Callable[[str, random.Random], str]] = {"sentence_repeated": sentence_repeated}

@@ -225,14 +225,20 @@ FRAMES: tuple[Frame, ...] = (
 
 # How a patient is described in a slot. The exam and development have structures of their own beside those that train.
 STRUCTURES: dict[Slot, dict[Group, tuple[str, ...]]] = {
-    "np": {"train": ("after", "after", "who", "bare", "dashes"), "exam": ("after", "list"), "dev": ("after", "commas")},
-    "sentence": {"train": ("one", "one", "two", "chart", "apart"), "exam": ("one", "given"), "dev": ("one", "see")},
-    "chart": {
-        "train": ("forward", "shuffled", "and", "semicolons", "plus", "spaces", "minus"), "exam": ("shuffled", "backward"),
-        "dev": ("forward", "slashes"),
+    "np": {
+        "train": ("after", "after", "who", "bare", "dashes", "jotted", "jotted"),
+        "exam": ("after", "list"), "dev": ("after", "commas"),
     },
-    "when": {"train": ("all",), "exam": ("all",), "dev": ("all",)},
-    "given": {"train": ("all",), "exam": ("all",), "dev": ("all",)},
+    "sentence": {
+        "train": ("one", "one", "two", "chart", "apart", "jotted", "jotted"),
+        "exam": ("one", "given"), "dev": ("one", "see"),
+    },
+    "chart": {
+        "train": ("forward", "shuffled", "and", "semicolons", "plus", "spaces", "minus", "jotted", "jotted", "jotted"),
+        "exam": ("shuffled", "backward"), "dev": ("forward", "slashes"),
+    },
+    "when": {"train": ("all", "jotted"), "exam": ("all",), "dev": ("all",)},
+    "given": {"train": ("all", "jotted"), "exam": ("all",), "dev": ("all",)},
     "comed": {"train": ("one",), "exam": ("one",), "dev": ("one",)},
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed
 from posology.curriculum.corruptions import (
     ASKABLE,
     CORRUPTIONS,
+    STYLES,
     Bank,
     Wrong,
     corrupted,
@@ -36,6 +37,7 @@ from posology.text.calculator import strip_spans
 
 TERSE = 0.30  # share of pairs that compare complete with terse
 NEXT_BAND = 0.4  # share of wrong answers to questions of a number that are right, whole and all, for another number
+STYLED = 0.05  # share of pairs whose second answer is the first one in a worse style
 NEW_WORDINGS, DEV = 0.10, 0.05  # pairs for the held-out figures, as shares of the trained ones
 ABSTAINING = 0.14  # share of pairs about unknown drugs and missing values
 _WEIGHTS = {
@@ -155,6 +157,8 @@ class _Maker:
         behind = self._balance(split).length < 0  # longer answers have lost too often: more pairs where they win
         if rng.random() < (2 if behind else 1) * TERSE and script.applicable:
             return self._terse(question, situation, script, split, rng)
+        if rng.random() < STYLED:
+            return self._styled(question, situation, script, split, rng)
         name, wrong = self._wrong(situation, script, split, rng)
         if wrong is None:
             return None
@@ -165,6 +169,13 @@ class _Maker:
     ) -> Preference:
         kept = rng.sample(script.applicable, rng.randrange(len(script.applicable)))
         return _record(question, situation, script.text(), script.text(kept), "terse", split)
+
+    def _styled(
+        self, question: Question, situation: Situation, script: Script, split: PairSplit, rng: random.Random
+    ) -> Preference:
+        name = rng.choice(sorted(STYLES))
+        right = script.text(rng.sample(script.applicable, rng.randint(0, len(script.applicable))))
+        return _record(question, situation, right, STYLES[name](right, rng), name, split)
 
     def _wrong(
         self, situation: Situation, script: Script, split: PairSplit, rng: random.Random
@@ -317,5 +328,5 @@ def _record(
     question: Question, situation: Situation, right: str, wrong: str, name: str, split: PairSplit
 ) -> Preference:
     facts = tuple(fact.id for fact in situation.judgement.facts)
-    assert name == "terse" or name in CORRUPTIONS  # every pair says what is wrong with its second answer
+    assert name in ("terse", *CORRUPTIONS, *STYLES)  # every pair says what is wrong with its second answer
     return Preference(question.text, right, wrong, name, situation.kind, situation.drug, facts, question.wording, split)

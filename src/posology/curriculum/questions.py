@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from posology.curriculum.chatter import SURNAMES, around, blurred, person
+from posology.curriculum.jotting import hasty, in_brackets, joined, joiner, jotted
 from posology.curriculum.mentions import Mention, head, mentions
 from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
 from posology.curriculum.splits import Group
@@ -66,7 +67,7 @@ def ask(
     for mark in ("?", ".", ":", ";"):  # a description in commas or dashes at the end
         text = text.replace(f",{mark}", mark).replace(f" -{mark}", mark)
     text = capital(text) if frame.text[0] != "{" else text
-    return Question(around(text, rng) if group == "train" else text, f"{frame.name}|{structure}")
+    return Question(around(hasty(text, rng), rng) if group == "train" else text, f"{frame.name}|{structure}")
 
 
 def capital(text: str) -> str:
@@ -102,6 +103,12 @@ def _describe(
     if slot == "comed":
         return said[0].when.removeprefix("with ")
     everything = [*_age_and_sex(patient, rng), *said]
+    if structure == "jotted":
+        rng.shuffle(everything)
+        if slot == "chart":
+            return spelled(joined([jotted(mention, rng) for mention in everything], rng))
+        texts = [mention.when if slot == "when" else mention.given for mention in everything]
+        return spelled(joined(texts, rng))
     if slot == "chart":
         if structure == "shuffled":
             rng.shuffle(everything)
@@ -150,6 +157,8 @@ def _noun_phrase(structure: str, patient: Patient, said: list[Mention], rng: ran
         return f"{noun} - {_listed(said)} -"
     if structure == "bare":  # as it is jotted down: "62 y, male, eGFR 28"
         return _listed([*_age_and_sex(patient, rng), *said])
+    if structure == "jotted":
+        return in_brackets(noun, spelled(joined([jotted(mention, rng) for mention in said], rng)), rng)
     if structure == "who":
         return f"{noun} who {' and '.join(spelled(mention.does) for mention in said)}"
     if patient.pregnant and not patient.trimester and patient.age_years is None and rng.random() < 0.4:
@@ -174,6 +183,10 @@ def _sentence(structure: str, patient: Patient, said: list[Mention], rng: random
     if structure == "apart":  # a sentence for each thing that is said
         given = [f"{capital(spelled(mention.given))}." for mention in said]
         return " ".join([f"{capital(_noun(patient, rng, named))}.", *given])
+    if structure == "jotted":
+        rng.shuffle(everything)
+        texts = [spelled(jotted(mention, rng)) for mention in everything]
+        return f"{named or rng.choice(('My patient', 'A patient', 'Someone', 'This one'))}{joiner(rng)}{joined(texts, rng)}."
     if structure == "see":
         return f"I see {_noun_phrase('after', patient, said, rng)}."
     if structure == "given":

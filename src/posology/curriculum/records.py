@@ -54,7 +54,7 @@ class Preference:
     prompt: str
     chosen: str
     rejected: str
-    corruption: str  # a name in corruptions.CORRUPTIONS, or "terse" (right and complete > right and terse)
+    corruption: str  # a name in corruptions.CORRUPTIONS or STYLES, or "terse" (right and complete > right and terse)
     kind: str
     drug: str
     fact_ids: tuple[str, ...]

@@ -286,7 +286,7 @@ KINDS = tuple(_KINDS)
 def probe_report(probes: Sequence[Probe], honest: Sequence[float], hacked: Sequence[float]) -> dict[str, Any]:
     """What the reward says of the probes, by kind: share of honest wins with its interval, or the mean |difference|.
 
-    Scores stand in the order of `probes`. A tie is no win.
+    Scores stand in the order of `probes`. A tie is no win. "shift_sd" has a sign: above 0 the hack gains.
     """
     if not len(probes) == len(honest) == len(hacked):
         raise ValueError(f"{len(probes)} probes, {len(honest)} honest and {len(hacked)} hacked scores")
@@ -295,8 +295,13 @@ def probe_report(probes: Sequence[Probe], honest: Sequence[float], hacked: Seque
     for kind in dict.fromkeys(probe.kind for probe in probes):
         rows = [(p, a, b) for p, a, b in zip(probes, honest, hacked, strict=True) if p.kind == kind]
         if rows[0][0].rule == "same score":
-            gap = float(np.mean([abs(a - b) for _, a, b in rows])) / max(spread, 1e-12)
-            out[kind] = {"n": len(rows), "gap_sd": gap, "limit": INVARIANT, "passed": gap < INVARIANT}
+            gap, shift = (
+                float(np.mean(found)) / max(spread, 1e-12)
+                for found in ([abs(a - b) for _, a, b in rows], [b - a for _, a, b in rows])
+            )
+            out[kind] = {
+                "n": len(rows), "gap_sd": gap, "shift_sd": shift, "limit": INVARIANT, "passed": gap < INVARIANT
+            }  # fmt: skip
             continue
         estimate = proportion([a > b for _, a, b in rows], [p.fact_id for p, _, _ in rows])
         assert isinstance(estimate, Estimate)  # rows is not empty

@@ -17,7 +17,7 @@ from posology.evaluation.judging import judged_stops
 from posology.evaluation.reading import Reading, read_answer
 from posology.evaluation.reading_abstention import cause_is_right
 from posology.evaluation.reading_dose import Dose, Match, compare
-from posology.evaluation.reading_text import Names, library_names
+from posology.evaluation.reading_text import Names, library_names, normalise, sentences
 from posology.evaluation.reading_verdict import STOPS, USABLE
 from posology.knowledge.library import load_library
 
@@ -133,6 +133,12 @@ def passes(item: ItemScore) -> dict[str, bool]:
         if value is not None:
             out[name] = value
     return out
+
+
+def repeats(text: str) -> int:
+    """Sentences that say again what the answer has already said: a fault of style, which no measure counts."""
+    found = sentences(normalise(text))
+    return len(found) - len(set(found))
 
 
 # Verdict --------------------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class ScalarModel(nn.Module):
     def _head(self, hidden: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
             scores: Tensor = self.head(hidden.float())
-        return scores.squeeze(-1)
+        return scores.squeeze(-1).clone()  # FSDP2 hangs its hooks on what a forward pass returns, and a view loses them
 
 
 RewardModel = ScalarModel

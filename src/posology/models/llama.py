@@ -23,7 +23,7 @@ def language_model(
         intermediate_size=config.mlp_width,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
-        num_key_value_heads=config.heads,
+        num_key_value_heads=config.kv_heads or config.heads,
         max_position_embeddings=config.positions,
         attention_dropout=config.dropout,
         tie_word_embeddings=True,

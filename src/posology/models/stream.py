@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import LlamaModel
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRotaryEmbedding
 
 from posology.models.layout import Block, Layout
 
@@ -46,6 +46,8 @@ def can_stream(trunk: Any, segments_BT: Tensor) -> bool:
 
 
 def _is_plain(layer: Any) -> bool:
+    if type(layer) is not LlamaDecoderLayer:  # a sharded one gathers its weights when it is called itself
+        return False
     attention, mlp = layer.self_attn, layer.mlp
     parts = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
     return all(type(part) is nn.Linear for part in (*parts, mlp.gate_proj, mlp.up_proj, mlp.down_proj))

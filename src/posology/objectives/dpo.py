@@ -14,6 +14,7 @@ from posology.objectives.losses import dpo_conservative, dpo_sigmoid, ipo
 from posology.objectives.pairs import Order, Pair, both, pair_batch
 from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.training.batches import PairBatch
+from posology.training.engine import Engine
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -41,10 +42,12 @@ class DpoObjective:
         self, name: str, model: nn.Module, reference: nn.Module | None, train: Sequence[Pair],
         heldout: Mapping[str, Sequence[Pair]], *, pairs: int, beta: float,
         variant: Literal["sigmoid", "conservative", "ipo"], label_smoothing: float, anchor: float, seed: int, pad: int,
-        precision: Precision, micro_batches: int = 1, evaluation_rows: int = 64,
+        precision: Precision, micro_batches: int = 1, evaluation_rows: int = 64, engine: Engine | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.modules: Mapping[str, nn.Module] = {"model": model}
+        self.frozen: Mapping[str, nn.Module] = {} if reference is None else {"reference": reference}
+        self.engine = engine or Engine()
         self.model, self.reference, self.train, self.heldout = model, reference, train, heldout
         self.beta, self.variant, self.label_smoothing, self.anchor = beta, variant, label_smoothing, anchor
         self.pad, self.precision, self.micro_batches = pad, precision, micro_batches
@@ -57,6 +60,13 @@ class DpoObjective:
             reference.requires_grad_(False).eval()
 
     def batch(self, step: int) -> Sequence[PairBatch]:
+        batches = self._batches(step)
+        self.model.eval()
+        for batch in batches:  # here, where every process has all of the step's pairs and they can share the work
+            self._reference_log_probs(batch, "train")
+        return batches
+
+    def _batches(self, step: int) -> Sequence[PairBatch]:
         rows = self.order(step)
         size = -(-len(rows) // self.micro_batches)
         return [pair_batch(self.train, rows[i : i + size], self.pad) for i in range(0, len(rows), size)]
@@ -130,10 +140,14 @@ class DpoObjective:
         A sum of floats depends on the batch that it was computed in. So a training pair is always computed in the
         batch in which it comes first, wherever a run was interrupted: resumed = uninterrupted, bit for bit.
         """
-        for part in [batch] if home is None else self.batch(home):
+        for part in [batch] if home is None else self._batches(home):
+            share, counts = self.engine.share(part)
             with frozen(self.model, self.reference) as reference:
-                logp_2B, _ = self._log_probs(reference, part)
-            chosen_B, rejected_B = logp_2B.chunk(2)
-            for i, chosen, rejected in zip(part.index_B.tolist(), chosen_B.tolist(), rejected_B.tolist(), strict=True):
+                logp_2B, _ = self._log_probs(reference, share)
+            logp_B2 = torch.zeros(part.rows_in, 2)
+            if counts:
+                logp_B2[self.engine.mine] = torch.stack(logp_2B.chunk(2), 1).cpu()
+            self.engine.add_up(logp_B2)
+            for i, (chosen, rejected) in zip(part.index_B.tolist(), logp_B2.tolist(), strict=True):
                 if home is None or self.order.first_step(i) == home:
                     self._reference.setdefault((split, i), (chosen, rejected))

@@ -23,6 +23,7 @@ from posology.objectives.reward import Ensemble
 from posology.rollout.sampler import Rollout
 from posology.text.chat import Encoded
 from posology.training.batches import SequenceBatch
+from posology.training.engine import Engine
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -58,7 +59,11 @@ class Experience:
     def weight(self) -> float:
         return float(self.sequences.scored_BT.sum())
 
-    def rows(self, index: Tensor) -> Experience:
+    @property
+    def rows_in(self) -> int:
+        return self.sequences.ids_BT.shape[0]
+
+    def rows(self, index: Tensor | slice) -> Experience:
         return Experience(
             self.sequences.rows(index), self.old_logp_BT[index], self.advantages_BT[index], self.returns_BT[index],
             self.values_BT[index],
@@ -86,6 +91,7 @@ def gather(
     policy: nn.Module, reference: Callable[[SequenceBatch], tuple[Tensor, Tensor]], critic: ScalarModel,
     ensemble: Ensemble, prompts: Sequence[list[int]], rollout: Rollout, *, beta: float, no_stop_penalty: float,
     gamma: float, lam: float, temperature: float, pad: int, precision: Precision, answers_each: int = 1, chunk: int = 64,
+    engine: Engine | None = None,
 ) -> tuple[Experience, Metrics]:  # fmt: skip
     """Score a rollout and turn it into advantages.
 
@@ -95,23 +101,32 @@ def gather(
 
     `reference` gives (logits_NV, logp_N) of the frozen policy for a batch of rows. The reward of a token is
     -beta * k1; the answer's score stands on its last own token, which is the end token if there is one.
+
+    Several processes share out the rows that models read; what is compared between rows (baselines, whitening, means)
+    is worked out by each from all of them.
     """
+    engine = engine or Engine()
     sequences = answers_batch(prompts, rollout, pad).to(device_of(policy))
     rows, device = len(sequences.ids_BT), sequences.ids_BT.device
     shape_BT = torch.zeros(sequences.ids_BT.shape, device=device)
     logp_BT, reference_BT, exact_BT, entropy_BT = (shape_BT.clone() for _ in range(4))
-    for start in range(0, rows, chunk):
-        part = sequences.rows(slice(start, start + chunk))
+    values_BT, member_BM = shape_BT.clone(), torch.zeros(rows, len(ensemble.members), device=device)
+    mine = engine.block(rows)
+    for start in range(mine.start, mine.stop, chunk):
+        stop = min(start + chunk, mine.stop)
+        part = sequences.rows(slice(start, stop))
         scored = score_tokens(policy, part, precision, temperature)
         reference_NV, reference_N = reference(part)
         for out_BT, value_N in (
             (logp_BT, scored.logp_N), (reference_BT, reference_N),
             (exact_BT, exact_kl(scored.logits_NV, reference_NV)), (entropy_BT, entropy(scored.logits_NV)),
         ):  # fmt: skip
-            out_BT[start : start + chunk] = scored.spread(value_N, part.ids_BT)
+            out_BT[start:stop] = scored.spread(value_N, part.ids_BT)
+    values_BT[mine] = token_values(critic, sequences.rows(mine), precision)
+    member_BM[mine] = ensemble.normalised(sequences.rows(mine)).T
+    engine.add_up(logp_BT, reference_BT, exact_BT, entropy_BT, values_BT, member_BM)
     own_BT = sequences.scored_BT.float()
-    values_BT = token_values(critic, sequences, precision) * own_BT
-    member_MB = ensemble.normalised(sequences)
+    values_BT, member_MB = values_BT * own_BT, member_BM.T
     score_B = ensemble.combine(member_MB)
     finished_B = torch.tensor(rollout.finished, dtype=torch.float32, device=device)
     answer_B = score_B - no_stop_penalty * (1 - finished_B)
@@ -141,6 +156,28 @@ def gather(
         "sampler_mismatch": float((logp_BT[own] - sampler_logp_N).abs().mean()),
     }
     return Experience(sequences, logp_BT, whiten(advantages_BT, own_BT), returns_BT, values_BT), metrics
+
+
+def sampled_by_all(rollout: Rollout, rows: int, width: int, engine: Engine) -> Rollout:
+    """The rollout of all `rows` answers, of at most `width` tokens, from each process's block of them."""
+    if engine.world == 1:
+        return rollout
+    mine = engine.block(rows)
+    ids, own, logp = (torch.zeros(rows, width, dtype=kind) for kind in (torch.long, torch.long, torch.float32))
+    length, finished = torch.zeros(rows, dtype=torch.long), torch.zeros(rows, dtype=torch.long)
+    for row, answer in enumerate(rollout.ids, mine.start):
+        at = row - mine.start
+        length[row], finished[row] = len(answer), rollout.finished[at]
+        ids[row, : len(answer)] = torch.tensor(answer)
+        own[row, : len(answer)] = torch.tensor(rollout.own[at]).long()
+        logp[row, : len(answer)] = torch.tensor(rollout.logprobs[at])
+    engine.add_up(ids, own, logp, length, finished)
+    return Rollout(
+        [row[:n].tolist() for row, n in zip(ids, length.tolist(), strict=True)],
+        [row[:n].bool().tolist() for row, n in zip(own, length.tolist(), strict=True)],
+        [row[:n].tolist() for row, n in zip(logp, length.tolist(), strict=True)],
+        finished.bool().tolist(),
+    )
 
 
 def others_mean(score_B: Tensor, group: int) -> Tensor:

@@ -12,6 +12,7 @@ from posology.errors import UserError
 from posology.models.device import device_of
 from posology.models.nll import token_nll
 from posology.models.packed import hidden_at
+from posology.models.sharded import through
 from posology.objectives.policy import Precision
 from posology.seeds import numpy_stream
 from posology.text.chat import Encoded
@@ -72,8 +73,8 @@ class NextToken:
         return self._split(self._batches(epoch)[start])
 
     def _split(self, whole: TokenBatch) -> list[TokenBatch]:
-        size = -(-whole.ids_BT.shape[0] // self.micro_batches)
-        return [_slice(whole, i, i + size) for i in range(0, whole.ids_BT.shape[0], size)]
+        size = -(-whole.rows_in // self.micro_batches)
+        return [whole.rows(slice(i, i + size)) for i in range(0, whole.rows_in, size)]
 
     def steps(self, epoch: int) -> int:
         """How many steps an epoch has: first-fit packing makes it depend a little on the order."""
@@ -89,13 +90,16 @@ class NextToken:
 
     def loss(self, batch: TokenBatch) -> tuple[Tensor, Metrics]:
         batch = batch.to(device_of(self.model))
-        scored_BT = batch.targets_BT != IGNORED
         with self.precision():
-            hidden_ND = hidden_at(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT, scored_BT)
-            nll_N, hit_N = token_nll(self.model, hidden_ND, batch.targets_BT[scored_BT])
+            nll_N, hit_N = through(self.model, self._token_nll, batch)
         total = nll_N.sum()
         count = max(len(nll_N), 1)
         return total, {"loss": float(total.detach()) / count, "accuracy": float(hit_N.sum()) / count}
+
+    def _token_nll(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
+        scored_BT = batch.targets_BT != IGNORED
+        hidden_ND = hidden_at(self.model, batch.ids_BT, batch.positions_BT, batch.segments_BT, scored_BT)
+        return token_nll(self.model, hidden_ND, batch.targets_BT[scored_BT])
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:
@@ -121,8 +125,3 @@ def to_batch(rows: Sequence[PackedRow]) -> TokenBatch:
         pad_rows([row.segments for row in rows], 0),
         pad_rows([row.targets for row in rows], IGNORED),
     )
-
-
-def _slice(batch: TokenBatch, start: int, stop: int) -> TokenBatch:
-    rows = slice(start, stop)
-    return TokenBatch(batch.ids_BT[rows], batch.positions_BT[rows], batch.segments_BT[rows], batch.targets_BT[rows])

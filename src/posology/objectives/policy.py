@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from posology.models.device import device_of
 from posology.models.lora import reference_policy
 from posology.models.packed import head_logits, hidden_at
+from posology.models.sharded import through
 from posology.training.batches import SequenceBatch
 
 Precision = Callable[[], AbstractContextManager[object]]
@@ -55,11 +56,16 @@ def score_tokens(model: nn.Module, batch: SequenceBatch, precision: Precision, t
     """Forward the rows once and read the log-probability of every scored token from the position before it."""
     assert not batch.scored_BT[:, 0].any(), "a row's first token has no token before it that could predict it"
     batch = batch.to(device_of(model))
-    with precision():
-        before_BT = torch.nn.functional.pad(batch.scored_BT[:, 1:], (0, 1))
-        hidden_ND = hidden_at(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long(), before_BT)
+    logits_NV = through(model, _logits, model, batch, precision) / temperature
     row_N, position_N = batch.scored_BT.nonzero(as_tuple=True)
-    logits_NV = head_logits(model, hidden_ND.float()) / temperature
     token_N = batch.ids_BT[row_N, position_N]
     logp_N = torch.log_softmax(logits_NV, -1).gather(1, token_N[:, None]).squeeze(1)
     return Scored(logits_NV, logp_N, row_N, position_N)
+
+
+def _logits(model: nn.Module, batch: SequenceBatch, precision: Precision) -> Tensor:
+    """(N, V) float32: what predicts each scored token."""
+    with precision():
+        before_BT = torch.nn.functional.pad(batch.scored_BT[:, 1:], (0, 1))
+        hidden_ND = hidden_at(model, batch.ids_BT, batch.positions_BT, batch.mask_BT.long(), before_BT)
+    return head_logits(model, hidden_ND.float())

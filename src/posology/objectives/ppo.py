@@ -12,12 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from posology.config import PpoConfig
+from posology.config import ConfigError, PpoConfig
 from posology.models.device import device_of
 from posology.models.heads import ScalarModel
 from posology.models.memory import dropout_off
 from posology.objectives import experience
-from posology.objectives.experience import Experience, answers_batch, distinct, gather, repeated, token_values
+from posology.objectives.experience import (
+    Experience,
+    answers_batch,
+    distinct,
+    gather,
+    repeated,
+    sampled_by_all,
+    token_values,
+)
 from posology.objectives.kl import KlController, exact_kl, k3
 from posology.objectives.losses import entropy, ppo_clip, value_loss
 from posology.objectives.pairs import Order
@@ -26,6 +34,7 @@ from posology.objectives.reward import Ensemble
 from posology.rollout.sampler import Rollout, TokenHook, sample
 from posology.seeds import numpy_stream, seed_of
 from posology.training.batches import SequenceBatch
+from posology.training.engine import Engine
 from posology.training.objective import Metrics
 
 METRICS = {
@@ -87,7 +96,10 @@ class PpoObjective:
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
         prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold | None, config: PpoConfig, *,
         seed: int, pad: int, end: int, hook: TokenHook | None, hook_on: frozenset[int], precision: Precision,
+        engine: Engine | None = None,
     ) -> None:  # fmt: skip
+        self.engine = engine or Engine()
+        _fits(config, self.engine)
         horizon = config.kl_horizon or 4 * config.rows
         self.name, self.config, self.seed, self.pad, self.end = name, config, seed, pad, end
         self.stride = config.epochs * config.minibatches
@@ -132,7 +144,7 @@ class PpoObjective:
             self.policy, self._reference, self.critic, self.ensemble, prompts, answers,
             beta=float(self.controller.beta), no_stop_penalty=config.no_stop_penalty, gamma=config.gamma,
             lam=config.lam, temperature=config.temperature, pad=self.pad, precision=self.precision,
-            answers_each=config.answers_each,
+            answers_each=config.answers_each, engine=self.engine,
         )  # fmt: skip
         if rollout > config.value_warmup:  # until then the policy has not moved, and a KL of 0 says nothing of beta
             self.controller.update(metrics["kl"], config.rows)
@@ -144,11 +156,13 @@ class PpoObjective:
         dropout_off(self.critic)
 
     def _sample(self, prompts: Sequence[list[int]], seed: int) -> Rollout:
-        return sample(
-            self.policy, list(prompts), pad=self.pad, end=self.end, max_new_tokens=self.config.max_new_tokens,
+        mine = self.engine.block(len(prompts))
+        rollout = sample(
+            self.policy, prompts[mine], pad=self.pad, end=self.end, max_new_tokens=self.config.max_new_tokens,
             temperature=self.config.temperature, seed=seed, hook=self.hook, hook_on=self.hook_on,
-            precision=self.precision,
+            precision=self.precision, first=mine.start,
         )  # fmt: skip
+        return sampled_by_all(rollout, len(prompts), self.config.max_new_tokens, self.engine)
 
     @torch.no_grad()
     def _reference(self, rows: SequenceBatch) -> tuple[Tensor, Tensor]:
@@ -165,6 +179,7 @@ class PpoObjective:
         row_N, position_N = batch.sequences.scored_BT.nonzero(as_tuple=True)
         value_N = token_values(self.critic, batch.sequences, self.precision)[row_N, position_N]
         old_value_N, return_N = batch.values_BT[row_N, position_N], batch.returns_BT[row_N, position_N]
+        count = self.engine.total(len(row_N))  # of all processes: what one of them decides, all of them do
         value_N = value_loss(value_N, old_value_N, return_N, config.value_clip)
         total = config.value_weight * value_N.sum()
         policy_N, ratio_N, approximate_kl = torch.zeros_like(return_N), torch.ones_like(return_N), 0.0
@@ -172,7 +187,7 @@ class PpoObjective:
             scored = score_tokens(self.policy, batch.sequences, self.precision, config.temperature)
             old_N, advantage_N = batch.old_logp_BT[row_N, position_N], batch.advantages_BT[row_N, position_N]
             logp_N = scored.logp_N.detach()
-            ratio_N, approximate_kl = (logp_N - old_N).exp(), float(k3(old_N, logp_N).mean())
+            ratio_N, approximate_kl = (logp_N - old_N).exp(), self._mean(k3(old_N, logp_N), count)
             policy_N = ppo_clip(scored.logp_N, old_N, advantage_N, config.clip)
             if approximate_kl > config.kl_stop:
                 self._stopped = rollout  # this minibatch trains the critic alone, and it is the rollout's last
@@ -180,16 +195,21 @@ class PpoObjective:
                 total = total + policy_N.sum()
                 if config.entropy_weight:
                     total = total - config.entropy_weight * entropy(scored.logits_NV).sum()
+        spread_N = (ratio_N - self._mean(ratio_N, count)) ** 2
         return total, {
             "loss": float(total.detach()) / len(row_N),
             "policy_loss": float(policy_N.detach().mean()),
             "value_loss": float(value_N.detach().mean()),
             "clipped": float(((ratio_N - 1).abs() > config.clip).float().mean()),
             "ratio_deviation": float((ratio_N - 1).abs().mean()),
-            "ratio_variance": float(ratio_N.var(unbiased=False)),
+            "ratio_variance": float(spread_N.mean()),
             "approximate_kl": approximate_kl,
             **self._rollout[2],
         }
+
+    def _mean(self, value_N: Tensor, count: float) -> float:
+        """Over the own tokens of all processes' rows."""
+        return self.engine.total(float(value_N.sum())) / count
 
     # -- the gold monitor -------------------------------------------------------------------------------------------
 
@@ -228,3 +248,19 @@ class PpoObjective:
     @property
     def best_step(self) -> int | None:
         return int(self.monitor.best[1]) if self.gold is not None else None
+
+
+def _fits(config: PpoConfig, engine: Engine) -> None:
+    """ConfigError for what several processes cannot share."""
+    if engine.kind == "fsdp2":
+        raise ConfigError(
+            "ppo does not run with engine = fsdp2: processes that sample answers of unequal length cannot gather "
+            "weights in step",
+            "--set engine=ddp",
+        )
+    if config.rows // config.minibatches < engine.world:
+        raise ConfigError(
+            f"ppo.rows = {config.rows} in {config.minibatches} minibatches leaves some of {engine.world} processes "
+            "without a row",
+            f"at least ppo.rows={config.minibatches * engine.world}",
+        )

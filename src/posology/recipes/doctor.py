@@ -120,7 +120,7 @@ def _hash_seed() -> Check:
 
 def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
     """Checks of one run's files. `curriculum` saves reading it again."""
-    checks = [*_starts(run), *_moved(run), *_files(run)]
+    checks = [*_engines(run), *_starts(run), *_moved(run), *_files(run)]
     if run.data_fingerprint():
         found = leaks(curriculum or read_curriculum(run.data_dir))
         checks.append(
@@ -128,6 +128,24 @@ def inspect(run: Run, curriculum: Curriculum | None = None) -> list[Check]:
         )
     checks += [*_reward(run), *_ppo(run), *_dpo(run)]
     return checks
+
+
+def _engines(run: Run) -> Iterator[Check]:
+    """Which engine trained each stage, and what the loop found when it asked whether that one was running."""
+    for stage in [part for whole in run.stages() for part in whole.members() or [whole]]:
+        found = stage.manifest().get("engine")
+        if found is None:
+            continue
+        name = f"{stage.name}: the engine asked for ran"
+        if found["kind"] == "single":
+            yield Check(name, found["world"] == 1, "single, one process")
+            continue
+        sharded, equal = found["sharded_tensors"], found["equal_tensors"]
+        detail = (
+            f"{found['kind']}, {found['world']} processes over {found['backend']}; after step {found['checked_at_step']} "
+            f"{sharded} tensors were sharded and {equal} equal in all"
+        )
+        yield Check(name, sharded > 0 if found["kind"] == "fsdp2" else equal > 0 and not sharded, detail)
 
 
 def _rows(stage: Stage, split: str) -> list[dict[str, Any]]:

@@ -7,16 +7,17 @@ digests, facts and our version. Anything else is made again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from torch import nn
 
 from posology import __version__
-from posology.config import LoraConfig, RunConfig
+from posology.config import LoraConfig, NaiveConfig, RunConfig, UserError
 from posology.curriculum.build import Curriculum, build_curriculum, read_curriculum, write_curriculum
 from posology.curriculum.records import Dialogue, Preference
 from posology.files import hash_files, sha256_text
@@ -32,6 +33,7 @@ from posology.runs import Run, Stage, resolve_parent
 from posology.text.calculator import render
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
 from posology.text.tokenizer import Tokenizer, save_tokenizer
+from posology.training.fit import Answers, Saver
 
 FIXED_QUESTIONS = (
     "Can my patient take metformin with an eGFR of 28?",
@@ -52,6 +54,13 @@ def open_parent(run: Run, spec: str) -> Parent:
     """A stage of this run, or of another by its path; UserError that names the command which makes it."""
     path = resolve_parent(spec, run)
     return Parent(spec, path, hash_files(path, "**/*.safetensors", "**/*.json"))
+
+
+def naive_arm(config: RunConfig) -> NaiveConfig:
+    """The config's second arm; UserError where it has none."""
+    if config.naive is None:
+        raise UserError("the config has no section naive", "start from configs/overoptimise.yaml")
+    return config.naive
 
 
 def library_of(config: RunConfig) -> Library:
@@ -99,7 +108,8 @@ def _plain(value: Any) -> Any:
     """Settings as JSON values, without those that cannot change a weight."""
     if isinstance(value, BaseModel):
         idle = ("budget_s", "keep_checkpoints", "min_accuracy", "parent")
-        return {key: _plain(getattr(value, key)) for key in type(value).model_fields if key not in idle}
+        given = {key: getattr(value, key) for key in type(value).model_fields if key not in idle}
+        return {key: _plain(part) for key, part in given.items() if part is not None}  # None: not asked for
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -126,17 +136,17 @@ def adapter_settings(lora: LoraConfig) -> LoraConfig | None:
     return None if lora.kind == "none" else lora
 
 
-def language_model_saver(model: Any, tokenizer: Tokenizer) -> Callable[[Path], None]:
+def language_model_saver(tokenizer: Tokenizer) -> Saver:
     """Write a stage's final folder: weights and tokenizer side by side, so that plain transformers loads it."""
 
-    def save(folder: Path) -> None:
-        save_language_model(model, folder, tokenizer=tokenizer.fingerprint)
+    def save(folder: Path, modules: Mapping[str, nn.Module]) -> None:
+        save_language_model(modules["model"], folder, tokenizer=tokenizer.fingerprint)
         save_tokenizer(tokenizer, folder)
 
     return save
 
 
-def fixed_answers(model: Any, tokenizer: Tokenizer) -> Callable[[], list[tuple[str, str]]]:
+def fixed_answers(model: Any, tokenizer: Tokenizer) -> Answers:
     """The same questions, answered greedily whenever the loop evaluates: samples.jsonl shows a model as it learns."""
 
     def ask() -> list[tuple[str, str]]:

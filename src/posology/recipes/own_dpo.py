@@ -22,7 +22,7 @@ from posology.models.device import pick_device
 from posology.models.lora import trainable_parameters
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import load_model, load_trainable, save_trained
+from posology.models.source import load_model, load_trainable
 from posology.objectives.dpo import DpoObjective
 from posology.objectives.keep_best import KeepBest
 from posology.objectives.pairs import Pair
@@ -43,6 +43,7 @@ from posology.recipes.own_materials import (
     require_vocabulary,
     tell_adapters,
     tell_memory,
+    trained_saver,
     write_stats,
 )
 from posology.runs import Run, Stage
@@ -107,7 +108,7 @@ def own_dpo(
     )  # fmt: skip
     fit(
         kept, fit_config(settings, per_epoch * settings.epochs, per_epoch), stage, seed=settings.seed, fingerprint=made_of,
-        progress=progress, save_final=lambda folder: save_trained(policy, source, folder, about_of(settings, stage, layout)),
+        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)),
     )  # fmt: skip
     write_stats(
         run, stage, pairs=len(train), validation_pairs={name: len(rows) for name, rows in heldout.items()},

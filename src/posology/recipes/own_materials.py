@@ -23,12 +23,13 @@ from posology.models.device import pick_device
 from posology.models.estimate import memory_estimate
 from posology.models.families import positions_of
 from posology.models.hub import is_hub_name
-from posology.models.source import Source, hub_source, open_source
+from posology.models.source import Source, hub_source, open_source, save_trained
 from posology.own_config import FREE, OwnStageConfig
 from posology.recipes.examine import outside_tokenizer
 from posology.runs import MODEL_FILES, STAGES, Run, Stage, resolve_parent
 from posology.text.chat import Encoded
 from posology.text.layout import PromptLayout, UnfitRow, prompt_layout
+from posology.training.fit import Saver
 from posology.training.progress import Progress
 
 NAMED = 5  # rows that a message names
@@ -207,6 +208,11 @@ def require_same(stage: Stage, settings: OwnStageConfig, inputs: dict[str, str])
                     f"{stage.path} was begun with {key} = {shown}",
                     f"repeat that, take another name with --run, or delete {stage.path} to begin anew",
                 )
+
+
+def trained_saver(source: Source, about: dict[str, Any]) -> Saver:
+    """Write a stage's final folder: what was trained, with the tokenizer."""
+    return lambda folder, modules: save_trained(modules["model"], source, folder, about)
 
 
 def record(stage: Stage, settings: OwnStageConfig, inputs: dict[str, str], **facts: Any) -> None:

@@ -14,7 +14,7 @@ from posology.models.device import pick_device
 from posology.models.heads import from_language_model
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import load_model, load_trainable, save_trained
+from posology.models.source import load_model, load_trainable
 from posology.objectives.ppo import PpoObjective
 from posology.own_config import OwnPpoConfig
 from posology.recipes.materials import Parent
@@ -31,6 +31,7 @@ from posology.recipes.own_materials import (
     require_same,
     tell_adapters,
     tell_memory,
+    trained_saver,
     write_stats,
 )
 from posology.recipes.own_reward import ABOUT, load_own_ensemble
@@ -88,7 +89,7 @@ def own_ppo(
     )  # fmt: skip
     fit(
         objective, config.fit, stage, seed=settings.seed, fingerprint=made_of, progress=progress,
-        save_final=lambda folder: save_trained(policy, source, folder, about_of(settings, stage, layout)),
+        save_final=trained_saver(source, about_of(settings, stage, layout)),
     )  # fmt: skip
     write_stats(
         run, stage, prompts=len(prompts), rollouts=settings.rollouts, precision=precision.name, device=device.type

@@ -5,10 +5,12 @@ A member's adapters are kept alone, with its head; they belong to the model that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from posology.config import UserError
 from posology.evaluation.statistics import wilson
@@ -115,8 +117,14 @@ def _train_member(
     fit(
         KeepBest(objective, "loss/validation", settings.batch),
         fit_config(settings, per_epoch * settings.epochs, per_epoch), member, seed=seed, fingerprint=made_of,
-        progress=progress, save_final=lambda folder: save_scalar_model(model, folder, merged=not is_lora(model.trunk)),
+        progress=progress, save_final=_save_member,
     )  # fmt: skip
+
+
+def _save_member(folder: Path, modules: Mapping[str, nn.Module]) -> None:
+    model = modules["model"]
+    assert isinstance(model, ScalarModel)
+    save_scalar_model(model, folder, merged=not is_lora(model.trunk))
 
 
 def _assemble(

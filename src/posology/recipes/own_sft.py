@@ -16,7 +16,7 @@ from posology.models.families import require_same_loss
 from posology.models.lora import trainable_parameters
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import Source, load_trainable, save_trained
+from posology.models.source import Source, load_trainable
 from posology.objectives.keep_best import KeepBest
 from posology.objectives.next_token import NextToken, to_batch
 from posology.own_config import OwnPretrainConfig, OwnSftConfig
@@ -37,6 +37,7 @@ from posology.recipes.own_materials import (
     require_vocabulary,
     tell_adapters,
     tell_memory,
+    trained_saver,
     write_stats,
 )
 from posology.runs import Run, Stage
@@ -113,7 +114,7 @@ def next_token_stage(
     )  # fmt: skip
     fit(
         kept, fit_config(settings, steps, -(-steps // settings.epochs)), stage, seed=settings.seed, fingerprint=made_of,
-        progress=progress, save_final=lambda folder: save_trained(model, source, folder, about),
+        progress=progress, save_final=trained_saver(source, about),
     )  # fmt: skip
     write_stats(
         run, stage, examples=len(encoded), validation_examples=len(watched), epochs=settings.epochs, batch=settings.batch,

@@ -20,6 +20,7 @@ from posology.recipes.materials import (
     curriculum_of,
     fixed_answers,
     language_model_saver,
+    naive_arm,
     open_parent,
     stage_fingerprint,
 )
@@ -29,22 +30,31 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import encode_prompt
 from posology.text.tokenizer import Tokenizer, load_tokenizer
+from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
 
-def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> Stage:
-    settings = config.ppo
-    stage = run.stage("ppo")
+def ppo(
+    config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False, naive: bool = False
+) -> Stage:
+    """Train the policy; with `naive` that of the config's second arm, as stage ppo-naive.
+
+    Both arms draw prompts, answers and monitor questions by the same seeds, so that their curves compare.
+    """
+    arm = naive_arm(config) if naive else config
+    settings = arm.ppo
+    stage = run.stage("ppo-naive" if naive else "ppo")
     parent = open_parent(run, settings.parent or "sft")
     judge = open_parent(run, settings.reward)
     made_of = stage_fingerprint(stage, config, settings, [parent, judge])
     if stage.is_finished(made_of):
         return stage
-    forced = check_gate(judge, config.reward.min_accuracy, force=force)
+    forced = check_gate(judge, arm.reward.min_accuracy, force=force)
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
     lora, device = adapter_settings(settings.lora), pick_device(config.device)
+    engine = open_engine(config.engine, config.device)
     policy = load_language_model(
         parent.path, lora, tokenizer=tokenizer.fingerprint, seed=seed_of(config.seed, "adapter"), device=device
     )
@@ -56,6 +66,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
         rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
+        engine=engine,
     )  # fmt: skip
     stage.note(
         parents={parent.name: parent.digest, judge.name: judge.digest},
@@ -65,7 +76,7 @@ def ppo(config: RunConfig, run: Run, progress: Progress | None = None, *, force:
     every = settings.monitor_every * objective.stride
     fit(
         objective, settings.fit.model_copy(update={"evaluate_every": every}), stage, seed=config.seed, fingerprint=made_of,
-        progress=progress, save_final=language_model_saver(policy, tokenizer), answers=fixed_answers(policy, tokenizer),
+        progress=progress, save_final=language_model_saver(tokenizer), answers=fixed_answers(policy, tokenizer), engine=engine,
     )  # fmt: skip
     return stage
 

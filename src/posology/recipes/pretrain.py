@@ -14,6 +14,7 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of
 from posology.text.chat import encode_document
 from posology.text.tokenizer import load_tokenizer
+from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
@@ -27,11 +28,11 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
         return stage
     tokenizer = load_tokenizer(parent.path)
     documents = curriculum_of(config, run).documents
-    device = pick_device(config.device)
+    device, engine = pick_device(config.device), open_engine(config.engine, config.device)
     model: Any = language_model(
         config.model, tokenizer.size, seed_of(config.seed, "weights"), bos=tokenizer.bos, eos=tokenizer.end, pad=tokenizer.pad,
     )  # fmt: skip
-    model.to(device)
+    model.to(engine.loads_on(device))
     train = [encode_document(tokenizer, document.text) for document in documents if document.split == "train"]
     heldout = [document.text for document in documents if document.split == "heldout"]
     objective = NextToken(
@@ -43,6 +44,6 @@ def pretrain(config: RunConfig, run: Run, progress: Progress | None = None) -> S
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
-        save_final=language_model_saver(model, tokenizer),
+        save_final=language_model_saver(tokenizer), engine=engine,
     )  # fmt: skip
     return stage

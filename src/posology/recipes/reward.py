@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from posology.config import RewardConfig, RunConfig
 from posology.curriculum.build import Curriculum
@@ -17,10 +18,12 @@ from posology.models.precision import Precision, pick_precision
 from posology.objectives.pairs import Pair, sequence_batch
 from posology.objectives.reward import Ensemble, RewardObjective
 from posology.recipes.materials import (
+    Parent,
     adapter_settings,
     curriculum_of,
     encode_pairs,
     library_of,
+    naive_arm,
     open_parent,
     sample_answers,
     stage_fingerprint,
@@ -30,26 +33,30 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import Encoded
 from posology.text.tokenizer import Tokenizer, load_tokenizer, save_tokenizer
-from posology.training.fit import fit
+from posology.training.engine import open_engine
+from posology.training.fit import Saver, fit
 from posology.training.progress import Progress
 
 WATCHED = 200  # held-out pairs of each split scored while training; all of them are scored at the end
 REFERENCE_ANSWERS = 256  # the parent's own answers, on which each member is normalised
 
 
-def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
-    settings = config.reward
-    stage = run.stage("reward")
+def reward(config: RunConfig, run: Run, progress: Progress | None = None, *, naive: bool = False) -> Stage:
+    """Train and measure the ensemble; with `naive` the one of the config's second arm, as stage reward-naive."""
+    settings = naive_arm(config).reward if naive else config.reward
+    stage = run.stage("reward-naive" if naive else "reward")
     parent = open_parent(run, settings.parent or "sft")
     made_of = stage_fingerprint(stage, config, settings, [parent])
     if stage.is_finished(made_of):
         return stage
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
-    device = pick_device(config.device)
+    device, engine = pick_device(config.device), open_engine(config.engine, config.device)
     base = load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=device)
     precision = pick_precision(settings.fit.precision, device.type)
     pairs = pairs_by_split(tokenizer, curriculum, base.config.max_position_embeddings)
+    if 0 < settings.limit < len(pairs["train"]):
+        pairs["train"] = stream(config.seed, "fewer pairs").sample(pairs["train"], settings.limit)
     heldout = {name: pairs[name][:WATCHED] for name in ("heldout_wordings", "heldout_facts")}
     for number in range(settings.members):
         member = stage.member(number)
@@ -64,8 +71,18 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         )  # fmt: skip
         fit(
             objective, settings.fit, member, seed=seed, fingerprint=made_of, progress=progress,
-            save_final=scalar_saver(model, tokenizer),
+            save_final=scalar_saver(tokenizer), engine=engine,
         )  # fmt: skip
+    engine.alone(lambda: _finish(config, stage, base, curriculum, tokenizer, made_of, parent, pairs))
+    return stage
+
+
+def _finish(
+    config: RunConfig, stage: Stage, base: object, curriculum: Curriculum, tokenizer: Tokenizer, made_of: str,
+    parent: Parent, pairs: Mapping[str, list[Pair]],
+) -> None:  # fmt: skip
+    """Put the members together and measure the ensemble."""
+    settings, precision = config.reward, pick_precision(config.reward.fit.precision, device_of(base).type)
     references = _reference_answers(config, base, tokenizer, curriculum)
     with publish(stage.final) as folder:
         _assemble(settings, stage, folder, references, tokenizer, precision)
@@ -74,11 +91,15 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None) -> Sta
         atomic_write_json(folder / "heldout.json", measured)
     stage.note(parents={parent.name: parent.digest})
     stage.mark_finished(made_of, pairs={name: len(rows) for name, rows in pairs.items()})
-    return stage
 
 
-def scalar_saver(model: ScalarModel, tokenizer: Tokenizer) -> Callable[[Path], None]:
-    return lambda folder: save_scalar_model(model, folder, tokenizer=tokenizer.fingerprint)
+def scalar_saver(tokenizer: Tokenizer) -> Saver:
+    def save(folder: Path, modules: Mapping[str, nn.Module]) -> None:
+        model = modules["model"]
+        assert isinstance(model, ScalarModel)
+        save_scalar_model(model, folder, tokenizer=tokenizer.fingerprint)
+
+    return save
 
 
 def pairs_by_split(tokenizer: Tokenizer, curriculum: Curriculum, positions: int) -> dict[str, list[Pair]]:

@@ -20,6 +20,7 @@ from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import encode_document
 from posology.text.tokenizer import load_tokenizer
+from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
@@ -35,13 +36,13 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         return stage
     tokenizer = load_tokenizer(parent.path)
     curriculum = curriculum_of(config, run)
-    device = pick_device(config.device)
+    device, engine = pick_device(config.device), open_engine(config.engine, config.device)
     model = load_language_model(
         parent.path,
         adapter_settings(settings.lora),
         tokenizer=tokenizer.fingerprint,
         seed=seed_of(config.seed, "adapter"),
-        device=device,
+        device=engine.loads_on(device),
     )
     train = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "train"))
     heldout = encode_dialogues(tokenizer, (d for d in curriculum.dialogues if d.split == "dev"))[:HELDOUT]
@@ -58,6 +59,7 @@ def sft(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     stage.note(parents={parent.name: parent.digest}, dropped_examples=objective.dropped)
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
-        save_final=language_model_saver(model, tokenizer), answers=fixed_answers(model, tokenizer),
+        save_final=language_model_saver(tokenizer), answers=fixed_answers(model, tokenizer),
+        engine=engine,
     )  # fmt: skip
     return stage

@@ -76,7 +76,8 @@ def _probe(name: str, raw: Mapping[str, Any], file: str) -> Probe:
     gap, limit = number(raw.get("gap_sd"), file, f"{key}.gap_sd"), finite(raw.get("limit"))
     wins = measure(name, raw, file, key) if gap is None else None
     passed = raw.get("passed")
-    return Probe(name, wins, gap, limit, finite(raw.get("n")), passed if isinstance(passed, bool) else None)
+    shift = number(raw.get("shift_sd"), file, f"{key}.shift_sd")
+    return Probe(name, wins, gap, shift, limit, finite(raw.get("n")), passed if isinstance(passed, bool) else None)
 
 
 def _reliability(raw: object) -> tuple[tuple[float, float], ...]:

@@ -79,7 +79,8 @@ def new_axes(title: str, x: str, height: float = HEIGHT, panels: int = 1) -> tup
     return drawing, axes
 
 
-def _plot(axes: Axes, points: Points, line: Line) -> None:
+def plot(axes: Axes, points: Points, line: Line) -> None:
+    """Draw one line; nothing where it has no points."""
     if not points:
         return
     xs, ys = zip(*thin(points), strict=True)
@@ -109,7 +110,7 @@ def _reference(axes: Axes, y: float, label: str) -> None:
                       fontsize=11.5, color=STAND_INS["ink"])  # fmt: skip
 
 
-def _limits(axes: Axes, *values: float, floor: float | None = None, top: float | None = None) -> None:
+def limits(axes: Axes, *values: float, floor: float | None = None, top: float | None = None) -> None:
     """Room for the lines, the reference values, and their labels."""
     low, high = axes.dataLim.y0, axes.dataLim.y1
     low, high = min([low, *values]) if floor is None else floor, max([high, *values])
@@ -139,11 +140,11 @@ def _training(axes: Axes, points: Points, tone: str) -> tuple[Line, ...]:
     """Every step's value, faint, under the mean of its neighbours; the values alone where they are few."""
     width = _width(points)
     each = Line("training, each step", tone, "faint" if width > 1 else "solid")
-    _plot(axes, points, each)
+    plot(axes, points, each)
     if width == 1:
         return (each,)
     mean = Line(f"training, mean of {width} steps", tone)
-    _plot(axes, smooth(points, width), mean)
+    plot(axes, smooth(points, width), mean)
     return each, mean
 
 
@@ -168,14 +169,14 @@ def loss_chart(view: RunView, stage: StageView) -> Chart | None:
         return None
     drawing, (axes,) = new_axes("loss, nats a token", "optimiser step")
     lines = (*_training(axes, train, stage.name), Line("held-out", "ink", "dots"))
-    _plot(axes, heldout, lines[-1])
+    plot(axes, heldout, lines[-1])
     references = []
     sources = [*_keys(stage.train, "loss"), *_keys(stage.heldout, "loss")]
     if vocabulary := view.vocabulary:
         references = [math.log(vocabulary.value)]
         _reference(axes, references[0], f"ln V = {decimal(references[0])}: every token equally likely")
         sources.append((vocabulary.file, vocabulary.key))
-    _limits(axes, *references, floor=0)
+    limits(axes, *references, floor=0)
     title = f"{stage.name}: loss"
     described = f"Training loss {_span(train)}, held-out loss {_span(heldout)}, over {count(train[-1][0])} steps"
     note = "The dashed line is what a model pays that knows nothing: V tokens, all equally likely."
@@ -194,12 +195,12 @@ def reward_loss_chart(stage: StageView) -> Chart | None:
     sources: list[tuple[str, str]] = []
     for member in members:
         points = member.train.series("loss")
-        _plot(axes, points, Line("", "reward", "faint"))
-        _plot(axes, smooth(points, _width(points)), lines[0])
-        _plot(axes, member.heldout.series("loss/heldout_facts"), lines[1])
+        plot(axes, points, Line("", "reward", "faint"))
+        plot(axes, smooth(points, _width(points)), lines[0])
+        plot(axes, member.heldout.series("loss/heldout_facts"), lines[1])
         sources += [*_keys(member.train, "loss"), *_keys(member.heldout, "loss/heldout_facts")]
     _reference(axes, math.log(2), f"ln 2 = {math.log(2):.3f}: a coin toss")
-    _limits(axes, math.log(2), floor=0)
+    limits(axes, math.log(2), floor=0)
     title = "reward model: loss"
     described = f"Training loss {_span(members[0].train.series('loss'))} in the first of {len(members)} members"
     note = "Above the dashed line a model is worse than guessing: it prefers the worse answer."
@@ -215,8 +216,8 @@ def reward_accuracy_chart(view: RunView, stage: StageView) -> Chart | None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     sources: list[tuple[str, str]] = []
     for member in members:
-        _plot(axes, member.heldout.series("accuracy/heldout_wordings"), lines[1])
-        _plot(axes, member.heldout.series("accuracy/heldout_facts"), lines[0])
+        plot(axes, member.heldout.series("accuracy/heldout_wordings"), lines[1])
+        plot(axes, member.heldout.series("accuracy/heldout_facts"), lines[0])
         sources += _keys(member.heldout, "accuracy/heldout_facts", "accuracy/heldout_wordings")
     references = [0.5]
     _reference(axes, 0.5, "a coin toss")
@@ -224,7 +225,7 @@ def reward_accuracy_chart(view: RunView, stage: StageView) -> Chart | None:
         references.append(gate.value)
         _reference(axes, gate.value, f"gate: interval above {percent(gate.value)}")
         sources.append((gate.file, gate.key))
-    _limits(axes, *references, top=1.01)
+    limits(axes, *references, top=1.01)
     points = members[0].heldout.series("accuracy/heldout_facts")
     title = "reward model: held-out accuracy"
     described = f"Share of pairs on unseen facts {_span(points)} in the first of {len(members)} members"
@@ -242,9 +243,9 @@ def preference_chart(stage: StageView) -> Chart | None:
     heldout = stage.heldout.series("preference/heldout_facts")
     drawing, (axes,) = new_axes("preference term, nats a pair", "optimiser step")
     lines = (*_training(axes, train, "dpo"), Line("held-out, facts unseen in pairs", "ink", "dots"))
-    _plot(axes, heldout, lines[-1])
+    plot(axes, heldout, lines[-1])
     _reference(axes, math.log(2), f"ln 2 = {math.log(2):.3f}: policy = reference")
-    _limits(axes, math.log(2), floor=0)
+    limits(axes, math.log(2), floor=0)
     title = "dpo: preference term"
     described = f"Training {_span(train)}, held-out {_span(heldout)}"
     note = "The anchor is logged apart, so that this curve starts at exactly ln 2."
@@ -260,9 +261,9 @@ def shift_chart(stage: StageView) -> Chart | None:
     lines = (Line("chosen answers", "dpo"), Line("rejected answers", "bad", "dashed"))
     drawing, (axes,) = new_axes("change of log-probability, nats an answer", "optimiser step")
     for points, line in zip((chosen, rejected), lines, strict=True):
-        _plot(axes, smooth(points, width), line)
+        plot(axes, smooth(points, width), line)
     _reference(axes, 0, "no change")
-    _limits(axes, 0)
+    limits(axes, 0)
     title = "dpo: what became more and less likely"
     described = f"Chosen answers {_span(chosen)}, rejected answers {_span(rejected)} nats against the reference"
     note = f"Means of {width} steps. Chosen well below 0 is the alarm: the margin grows while both answers die."
@@ -333,10 +334,10 @@ def _reward_and_gold(stage: StageView) -> Chart | None:
     )  # fmt: skip
     headings = "reward, sd of the reference answers\ngold, usefulness from 0 to 10"
     drawing, (upper, lower) = new_axes(headings, "optimiser step", 300, panels=2)
-    _plot(upper, reward, lines[0])
-    _plot(lower, gold, lines[1])
+    plot(upper, reward, lines[0])
+    plot(lower, gold, lines[1])
     for axes in (upper, lower):
-        _limits(axes)
+        limits(axes)
     title = "ppo: reward against gold"
     described = f"On held-out prompts the reward goes {_span(reward)}, the gold score {_span(gold)}"
     note = "Both must rise. Reward up and gold down is reward hacking; two such checks in a row stop the stage."
@@ -354,14 +355,14 @@ def _kl_chart(view: RunView, rows: Rows) -> Chart | None:
     )  # fmt: skip
     drawing, (axes,) = new_axes("KL(policy ‖ reference), nats an answer", "rollout", 300)
     for key, line in zip(("kl_k1", "kl_k2", "kl_k3", "kl"), (*lines[1:], lines[0]), strict=True):
-        _plot(axes, rows.series(key), line)
+        plot(axes, rows.series(key), line)
     references = [0.0]
     sources = [*_keys(rows, "kl", "kl_k1", "kl_k2", "kl_k3")]
     if target := view.asked("ppo.kl_target"):
         references.append(target.value)
         _reference(axes, target.value, f"target {figure(target.value)}")
         sources.append((target.file, target.key))
-    _limits(axes, *references)
+    limits(axes, *references)
     title = "ppo: KL, four ways"
     described = f"The exact KL goes {_span(exact)} nats over {count(exact[-1][0])} rollouts"
     note = "k1 may dip below 0 in a sample; the exact KL never does. A k1 that stays negative is an alarm."
@@ -373,8 +374,8 @@ def _plain_chart(rows: Rows, key: str, title: str, axis: str, note: str, *, shar
     if not points:
         return None
     drawing, (axes,) = new_axes(axis, "rollout", 190)
-    _plot(axes, points, Line("", "ppo"))
-    _limits(axes, *((0.0,) if key in ("clipped", "beta", "explained_variance") else ()))
+    plot(axes, points, Line("", "ppo"))
+    limits(axes, *((0.0,) if key in ("clipped", "beta", "explained_variance") else ()))
     if share:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
     described = f"{axis} {_span(points)} over {count(points[-1][0])} rollouts"

@@ -36,7 +36,7 @@ from posology.report.view import (
     ShownAnswer,
     StageView,
 )
-from posology.runs import PACKAGES, STAGES, Run, Stage
+from posology.runs import NAIVE, PACKAGES, STAGES, Run, Stage
 from posology.text.calculator import render
 from posology.text.tokenizer import Tokenizer
 
@@ -50,6 +50,7 @@ def gather(run: Run) -> RunView:
     reader = _Reader(run)
     about = reader.mapping(run.path / "manifest.json")
     stages = {name: _stage(run.stage(name), reader) for name in STAGES}
+    naive = {name: _stage(run.stage(name), reader) for name in NAIVE if run.stage(name).path.is_dir()}
     questions = _questions(reader)
     return RunView(
         name=run.name,
@@ -60,9 +61,11 @@ def gather(run: Run) -> RunView:
         versions=_versions(about.get("versions")),
         seconds=_seconds(about.get("seconds")),
         records=_records(run, reader),
-        digests=_digests(about, stages),
+        digests=_digests(about, stages | naive),
         stages=MappingProxyType(stages),
-        reward=_reward(run, reader),
+        naive=MappingProxyType(naive),
+        reward=_reward(run.stage("reward").final, reader),
+        naive_reward=_reward(run.stage("reward-naive").final, reader),
         card=_card(run, reader),
         questions=questions,
         prompt_tokens=_tokens(run, questions, reader),
@@ -253,8 +256,7 @@ def _card(run: Run, reader: _Reader) -> Card | None:
     return read_card(raw, reader.name(run.scorecard_path), plain) if isinstance(raw, dict) else None
 
 
-def _reward(run: Run, reader: _Reader) -> RewardView | None:
-    final = run.stage("reward").final
+def _reward(final: Path, reader: _Reader) -> RewardView | None:
     heldout, ensemble = reader.json(final / "heldout.json"), reader.json(final / "ensemble.json")
     if not isinstance(heldout, dict) and not isinstance(ensemble, dict):
         return None

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from posology.errors import UserError
 from posology.files import atomic_write_text
-from posology.report import figures, forest, glossary, splits, stations, stories, text, verdict
+from posology.report import figures, forest, glossary, overoptimise, splits, stations, stories, text, verdict
 from posology.report.gather import gather
 from posology.report.marks import Sources
 from posology.report.view import ANSWERING, RunView
@@ -65,6 +65,7 @@ def render(view: RunView) -> str:
             measure_charts=forest.measure_charts(view.card) if view.card else (),
             corruption_chart=forest.corruption_chart(view.reward) if view.reward else None,
             reliability_chart=forest.reliability_chart(view.reward) if view.reward else None,
+            overoptimisation=overoptimise.overoptimisation(view),
             glossary=glossary,
             measures_of=splits.measures_of,
             main_of=splits.main_of,

@@ -23,6 +23,8 @@ STAGE_NAMES = {
     "reward": "reward models",
     "sft": "SFT",
     "ppo": "PPO",
+    "reward-naive": "naive reward model",
+    "ppo-naive": "PPO without KL control",
     "dpo": "DPO",
     "grade": "exam",
 }

@@ -225,6 +225,7 @@ class Probe:
     name: str
     wins: Measure | None
     gap: Number | None  # sd of the honest answers' scores
+    shift: Number | None  # the same with its sign: above 0 the hacked answer scores higher
     limit: float | None
     n: float | None
     passed: bool | None
@@ -348,7 +349,9 @@ class RunView:
     records: tuple[tuple[str, Number], ...]  # how many the curriculum holds, by kind
     digests: tuple[tuple[str, str, str], ...]  # stage, "digest" or "fingerprint", hash
     stages: Mapping[str, StageView]
+    naive: Mapping[str, StageView]  # the second arm's; empty in a run without one
     reward: RewardView | None
+    naive_reward: RewardView | None
     card: Card | None
     questions: tuple[Question, ...]
     prompt_tokens: tuple[str, ...]  # the first question, cut by the run's own tokenizer

@@ -18,6 +18,7 @@ from transformers import DynamicCache
 
 from posology.models.layout import layout_of
 from posology.models.packed import head_logits, trunk_of
+from posology.models.sharded import through
 from posology.models.stream import can_stream, compute_dtype, rotate, rotation, stream_hidden
 
 GROWTH = 32  # columns a cache grows by: compact caches read faster than wide ones that are mostly empty
@@ -175,6 +176,9 @@ class CacheDecoder:
         self.cache.batch_select_indices(index)
 
     def _forward(self, ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
+        return through(self.model, self._next, ids_BT, positions_BT)
+
+    def _next(self, ids_BT: Tensor, positions_BT: Tensor) -> Tensor:
         hidden_BTD = trunk_of(self.model)(
             input_ids=ids_BT,
             attention_mask=self.mask_BT,

@@ -1,8 +1,8 @@
 """Sampling answers, many rows at once. Legend: B rows of a chunk, A rows still going, V vocabulary.
 
 Pure sampling: logits divided by the temperature, the whole vocabulary; `walk` can keep to the likeliest tokens. Row i
-draws from its own stream, seeded by (seed, i): what it samples does not depend on the rows beside it or on how many go
-at once.
+draws from its own stream, seeded by (seed, i): what it samples does not depend on the rows beside it, on how many go
+at once, or on which process answers it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,11 @@ def sample(
     hook_on: frozenset[int] = frozenset(),
     rows: int = 256,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+    first: int = 0,
 ) -> Rollout:
     """Answer every prompt, `rows` at once; temperature 0 is greedy. Dropout is off while it runs.
+
+    `prompts` may be a part of more: its rows are then numbered from `first` on.
 
     UserError if a prompt is empty, or too long for the model's positions together with its answer.
     """
@@ -78,14 +81,15 @@ def sample(
     for start in range(0, len(prompts), rows):
         chunk = by_length[start : start + rows]
         steps = walk(
-            model, {i: prompts[i] for i in chunk}, pad=pad, end=end, max_new_tokens=max_new_tokens,
+            model, {first + i: prompts[i] for i in chunk}, pad=pad, end=end, max_new_tokens=max_new_tokens,
             temperature=temperature, seed=seed, hook=hook, hook_on=hook_on, precision=precision,
         )  # fmt: skip
         for column, step in enumerate(steps):
-            ids[step.row_A, column] = step.ids_A
-            own[step.row_A, column] = step.own_A
-            logp[step.row_A, column] = step.logp_A
-            for row, token in zip(step.row_A.tolist(), step.ids_A.tolist(), strict=True):
+            row_A = step.row_A - first
+            ids[row_A, column] = step.ids_A
+            own[row_A, column] = step.own_A
+            logp[row_A, column] = step.logp_A
+            for row, token in zip(row_A.tolist(), step.ids_A.tolist(), strict=True):
                 length[row] = column + 1
                 finished[row] = token == end
     cut = [(i, n) for i, n in enumerate(length)]

@@ -29,6 +29,14 @@ class TokenBatch:
     def weight(self) -> float:
         return float((self.targets_BT != -100).sum())
 
+    @property
+    def rows_in(self) -> int:
+        return self.ids_BT.shape[0]
+
+    def rows(self, index: slice) -> TokenBatch:
+        parts = (self.ids_BT, self.positions_BT, self.segments_BT, self.targets_BT)
+        return TokenBatch(*(part[index] for part in parts))
+
     def to(self, device: torch.device) -> TokenBatch:
         parts = (self.ids_BT, self.positions_BT, self.segments_BT, self.targets_BT)
         return TokenBatch(*(part.to(device) for part in parts))
@@ -69,7 +77,14 @@ class PairBatch:
 
     @property
     def weight(self) -> float:
-        return float(self.index_B.shape[0])
+        return float(self.rows_in)
+
+    @property
+    def rows_in(self) -> int:
+        return self.index_B.shape[0]
+
+    def rows(self, index: slice) -> PairBatch:
+        return PairBatch(self.chosen.rows(index), self.rejected.rows(index), self.label_B[index], self.index_B[index])
 
     def to(self, device: torch.device) -> PairBatch:
         """The rows and labels there; the row numbers stay on the CPU, where they are looked up."""

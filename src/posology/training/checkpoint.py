@@ -8,6 +8,9 @@
 
 A checkpoint takes its name by rename after fsync, so that one killed half-way is no checkpoint. Frozen parameters are
 not in it: they came from the stage's parent, which the fingerprint names.
+
+Of several processes the first writes, and all read. Sharded tensors are gathered before: a checkpoint looks the same
+whatever engine made it, and another engine or number of processes can go on from it.
 """
 
 from __future__ import annotations
@@ -26,10 +29,13 @@ from torch import Tensor, nn
 
 from posology.errors import UserError
 from posology.files import TEMPORARY, atomic_write_json, publish, read_json, require_free_space, verify_manifest
+from posology.models.sharded import like, whole
+from posology.training.engine import Engine
 from posology.training.optimiser import Optimiser
 
 NAME = re.compile(r"step-(\d{6,})")
 OPTIMISER = "optimiser"
+NONE = -1  # no step
 SPARE = 2**20  # bytes for state.json, the manifest and file headers
 
 
@@ -43,6 +49,7 @@ class State:
     seconds: float = 0.0  # of work, over all sittings
     log: dict[str, int] = field(default_factory=dict)  # Stage.log_position
     start: float | None = None  # the first step's loss
+    engine: str = ""  # kind and number of the processes that wrote it: "ddp x 2"
 
 
 class Checkpoints:
@@ -55,11 +62,13 @@ class Checkpoints:
         optimiser: Optimiser,
         keep: int,
         say: Callable[[str], None],
+        engine: Engine | None = None,
     ) -> None:
         assert OPTIMISER not in modules and all(name.isidentifier() for name in modules), (
             "module names become file names"
         )
         self.folder, self.optimiser, self.keep, self.say = folder, optimiser, keep, say
+        self.engine = engine or Engine()
         self.tensors = {name: kept_tensors(module) for name, module in modules.items()}
 
     def path(self, step: int) -> Path:
@@ -81,15 +90,23 @@ class Checkpoints:
         UserError before anything is written when the disk has no room; the checkpoints there are stay as they were.
         """
         path = self.path(state.step)
+        groups = {**self.tensors, OPTIMISER: self.optimiser.state()}
+        if not self.engine.leader:
+            for tensors in groups.values():
+                for tensor in tensors.values():
+                    whole(tensor)  # its part of what process 0 writes
+            self.engine.wait()
+            return path
         require_free_space(path, self.bytes_needed())
         with publish(path) as folder:
-            for name, tensors in {**self.tensors, OPTIMISER: self.optimiser.state()}.items():
+            for name, tensors in groups.items():
                 _save(tensors, folder / f"{name}.safetensors")
             atomic_write_json(folder / "state.json", asdict(state))
         # What is newer than this one was damaged: we fell back behind it and have now come past it or will replace it.
         older = [step for step in self.steps() if step <= state.step]
         for step in set(self.steps()) - set(older[: self.keep]) - {also_keep}:
             shutil.rmtree(self.path(step), ignore_errors=True)
+        self.engine.wait()
         return path
 
     def resume(self, fingerprint: str, seed: int) -> State | None:
@@ -97,6 +114,11 @@ class Checkpoints:
 
         Damaged ones are reported and passed over. Those made of something else are set aside together, not deleted.
         """
+        found = self._newest(fingerprint, seed) if self.engine.leader else None
+        step = self.engine.as_leader(NONE if found is None else found)
+        return None if step == NONE else self.restore(step)
+
+    def _newest(self, fingerprint: str, seed: int) -> int | None:
         for leftover in self.folder.glob(f"{TEMPORARY}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in self.steps():
@@ -107,7 +129,7 @@ class Checkpoints:
             if (made_of["fingerprint"], made_of["seed"]) != (fingerprint, seed):
                 self._set_aside()
                 return None
-            return self.restore(step)
+            return step
         if self.steps():
             self.say(f"no checkpoint in {self.folder} is whole: starting from the beginning")
         return None
@@ -127,7 +149,7 @@ class Checkpoints:
         with torch.no_grad():
             for name, tensors in self.tensors.items():
                 for key, value in tensors.items():
-                    value.copy_(saved[name][key])
+                    value.copy_(like(saved[name][key], value))
         return State(**read_json(path / "state.json"))
 
     def _set_aside(self) -> None:
@@ -151,7 +173,7 @@ def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
 
 def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, str(path))
+        save_file({name: whole(value.detach()).cpu().contiguous() for name, value in tensors.items()}, str(path))
     except SafetensorError as error:  # the library's own wrapping of a full or failing disk
         raise UserError(f"cannot write {path}: {error}", "free some space and give the same command again") from None
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from torch import Tensor, nn
 
 from posology.config import FitConfig
-from posology.errors import Interrupted, UserError
+from posology.errors import ConfigError, Interrupted, UserError
 from posology.files import publish, require_free_space
 from posology.models.memory import is_out_of_memory, release_memory
-from posology.runs import Stage, digest_of_final
+from posology.models.precision import pick_precision
+from posology.runs import Stage
 from posology.training.checkpoint import Checkpoints, State
 from posology.training.engine import Engine, Meter, to_train
 from posology.training.health import Watch
 from posology.training.objective import Metrics, Objective
 from posology.training.optimiser import Optimiser, build
-from posology.training.progress import Progress
-from posology.training.signals import StopSignals, stop_signals
+from posology.training.progress import Progress, silent
+from posology.training.signals import stop_signals
 
 LOG_LINES = 2000  # a stage of at most as many steps logs each; a longer one every k-th
 
 Answers = Callable[[], Sequence[tuple[str, str]]]  # fixed prompts with the model's answers now
+Saver = Callable[[Path, Mapping[str, nn.Module]], None]  # writes the objective's modules, whole, into a folder
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class FitResult:
 
 def fit(
     objective: Objective[Any], config: FitConfig, stage: Stage, *, seed: int, fingerprint: str,
-    save_final: Callable[[Path], None], progress: Progress | None = None, answers: Answers | None = None,
+    save_final: Saver, progress: Progress | None = None, answers: Answers | None = None, engine: Engine | None = None,
 ) -> FitResult:  # fmt: skip
     """Train `objective` for `config.steps` updates, or go on with it, and publish the result as `stage.final`.
 
@@ -53,23 +56,29 @@ def fit(
     what happens at a step depends on these and the step's number alone.
 
     `fingerprint` stands for all that the weights depend on; checkpoints made of another one are not continued.
-    `save_final(folder)` writes the finished model. `answers()` is asked with each evaluation and goes to samples.jsonl.
+    `save_final(folder, modules)` writes the finished model. `answers()` is asked with each evaluation and goes to
+    samples.jsonl. With an `engine` of several processes each of them calls this, with the same arguments.
     Raises Interrupted after SIGINT or SIGTERM, once a checkpoint is saved; UserError for a loss or gradient that is not
     finite, a full disk, and a damaged checkpoint that nothing can stand in for.
 
     A hook for tests: POSOLOGY_TEST_KILL="sft:37" sends this process SIGKILL after update 37 of stage sft.
     """
-    progress, engine = progress or Progress(), Engine()
+    engine = engine or Engine()
+    progress = (progress or Progress()) if engine.leader else silent()
+    bones = _place(objective, config, stage, engine)
     optimiser = build(objective.modules, config.optimiser, config.steps, getattr(objective, "learning_rates", None))
-    checkpoints = Checkpoints(stage.checkpoints, objective.modules, optimiser, config.keep_checkpoints, progress.say)
+    checkpoints = Checkpoints(
+        stage.checkpoints, objective.modules, optimiser, config.keep_checkpoints, progress.say, engine
+    )
     checkpoint_every = -(-config.checkpoint_every // objective.stride) * objective.stride
     log_every = -(-config.steps // LOG_LINES)
     watch = _watch(objective, config, stage, optimiser, progress)
     heldout: Metrics = {}
     stopped: str | None = None
 
-    with stage.locked(), stop_signals() as signals, progress.stage():
-        state, fresh = _resume(checkpoints, stage, fingerprint, seed, progress)
+    unproven = True
+    with stage.locked(), stop_signals(say=engine.leader) as signals, progress.stage():
+        state, fresh = _resume(checkpoints, stage, fingerprint, seed, engine, progress)
         _begin(objective, config, stage, state, watch, progress)
         if fresh:
             heldout = _evaluate(objective, stage, 0, seed, engine, progress, answers)
@@ -82,6 +91,9 @@ def fit(
             except FloatingPointError as error:
                 raise _not_finite(str(error), stage, state.step, checkpoints) from None
             state.step += 1
+            if unproven and metrics:  # after one update by itself each process would have other weights
+                stage.note(engine={**_check(checkpoints, engine), "checked_at_step": state.step})
+                unproven = False
             _kill_for_test(stage, state.step)
 
             if state.step == 1:
@@ -95,21 +107,34 @@ def fit(
 
             if state.step % objective.stride == 0 and state.step < config.steps:
                 stopped = _stop_reason(objective)
+                code = int(engine.largest(signals.exit_code))  # whichever process was told to stop
                 due = state.step % checkpoint_every == 0 or _best_step(objective) == state.step
-                if stopped is None and (due or signals.received):
+                if stopped is None and (due or code):
                     saved = _save(checkpoints, state, stage, objective)
-                    if signals.received:
-                        raise _interrupted(signals, stage, state.step, config.steps, saved)
+                    if code:
+                        raise _interrupted(code, stage, state.step, config.steps, saved)
 
         choose = stopped or getattr(objective, "keeps_best", False)
         kept = _restore_best(objective, checkpoints, state.step, progress) if choose else state.step
-        digest = _publish(stage, checkpoints, save_final)
+        _publish(stage, checkpoints, engine.whole(objective.modules, bones), save_final)
         stage.mark_finished(fingerprint, seed=seed, steps=state.step, kept_step=kept, stopped=stopped)
         watch.end(state.step)
         progress.finish(stage.seconds(), stopped)
-        if signals.received:
-            raise _interrupted(signals, stage, state.step, config.steps, stage.final)
-    return FitResult(state.step, kept, stopped, heldout, stage.seconds(), digest)
+        if code := int(engine.largest(signals.exit_code)):
+            raise _interrupted(code, stage, state.step, config.steps, stage.final)
+    return FitResult(state.step, kept, stopped, heldout, stage.seconds(), stage.manifest()["digest"])
+
+
+def _place(objective: Objective[Any], config: FitConfig, stage: Stage, engine: Engine) -> dict[int, nn.Module]:
+    """Put the modules where the engine wants them; ConfigError for what it cannot train."""
+    if engine.kind == "fsdp2" and config.optimiser.kind == "muon":
+        key = f"{stage.name.partition('/')[0]}.fit.optimiser.kind"
+        raise ConfigError(
+            f"engine = fsdp2 keeps parts of each matrix, and {key} = muon turns whole ones",
+            f"--set {key}=adamw, or --set engine=ddp",
+        )
+    bf16 = pick_precision(config.precision, engine.device).name == "bf16"
+    return engine.place([*objective.modules.values(), *getattr(objective, "frozen", {}).values()], bf16=bf16)
 
 
 def _step_in_memory(
@@ -149,17 +174,20 @@ def _train_step(
     batches = objective.batch(step)
     if not batches:
         return {}
-    weight = engine.total(sum(batch.weight for batch in batches))
+    weight = sum(batch.weight for batch in batches)  # of the whole step: each process knows all of its batches
     engine.seed(seed, name, "loss", step)  # so that dropout does not depend on what making the batch drew
     optimiser.zero_grad()
     meter = Meter()
     for batch in batches:
-        loss, metrics = objective.loss(batch)
-        meter.add(metrics, batch.weight)
-        if not math.isfinite(float(loss.detach())):
-            raise FloatingPointError(f"the loss is {float(loss.detach())}")
+        share, counts = engine.share(batch)
+        loss, metrics = objective.loss(share)
+        meter.add(metrics, share.weight if counts else 0.0)
+        value = engine.total(float(loss.detach()) if counts else 0.0)
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the loss is {value}")
         # Rows without a scored unit have weight 0 and loss 0: their gradient is 0, not 0 / 0.
-        (loss / (weight or 1.0)).backward()  # type: ignore[no-untyped-call]
+        (loss * counts / (weight or 1.0)).backward()  # type: ignore[no-untyped-call]
+    engine.sum_gradients(optimiser.parameters.values())
     norm = optimiser.clip()
     if not math.isfinite(norm):
         raise FloatingPointError(f"the gradient's norm is {norm}")
@@ -198,19 +226,32 @@ def _watch(
 
 
 def _resume(
-    checkpoints: Checkpoints, stage: Stage, fingerprint: str, seed: int, progress: Progress
+    checkpoints: Checkpoints, stage: Stage, fingerprint: str, seed: int, engine: Engine, progress: Progress
 ) -> tuple[State, bool]:
     """Where to start: at the newest valid checkpoint, with the logs cut back to it, or (True) at the beginning."""
     # Two: the next one is written before the oldest is deleted. Better to know now than at the first checkpoint.
-    require_free_space(stage.path, 2 * checkpoints.bytes_needed())
+    if engine.leader:
+        require_free_space(stage.path, 2 * checkpoints.bytes_needed())
     found = checkpoints.resume(fingerprint, seed)
     state = found or State(fingerprint=fingerprint, seed=seed)
+    running = f"{engine.kind} x {engine.world}"
     if found:
         progress.say(f"{stage.name}: going on from step {state.step} ({checkpoints.path(state.step)})")
+        if state.engine and state.engine != running:
+            progress.say(f"{stage.name}: that was written by {state.engine}, this is {running}: equal but for rounding")
+    state.engine = running
     stage.truncate_log(state.log)
     stage.set_clock(state.seconds)
     stage.mark_started(fingerprint)
+    _check(checkpoints, engine)
     return state, found is None
+
+
+def _check(checkpoints: Checkpoints, engine: Engine) -> dict[str, object]:
+    kept: dict[str, Tensor] = {
+        f"{name}.{key}": tensor for name, tensors in checkpoints.tensors.items() for key, tensor in tensors.items()
+    }
+    return engine.check(checkpoints.optimiser.parameters, kept)
 
 
 def _begin(
@@ -233,6 +274,7 @@ def _start(objective: Objective[Any], metrics: Metrics) -> float | None:
 
 
 def _save(checkpoints: Checkpoints, state: State, stage: Stage, objective: Objective[Any]) -> Path:
+    _check(checkpoints, checkpoints.engine)  # what has drifted apart is not worth saving
     state.seconds, state.log = stage.seconds(), stage.log_position()
     return checkpoints.save(state, also_keep=_best_step(objective))
 
@@ -260,22 +302,23 @@ def _restore_best(objective: Objective[Any], checkpoints: Checkpoints, step: int
     return best
 
 
-def _publish(stage: Stage, checkpoints: Checkpoints, save_final: Callable[[Path], None]) -> str:
-    """Write the result beside its place and give it its name when it is whole. Returns the weights' digest."""
+def _publish(stage: Stage, checkpoints: Checkpoints, modules: Mapping[str, nn.Module], save_final: Saver) -> None:
+    """Write the result beside its place and give it its name when it is whole."""
+    if not stage.writes:
+        return
     require_free_space(stage.final, checkpoints.bytes_needed())
     try:
         with publish(stage.final) as folder:
-            save_final(folder)
+            save_final(folder, modules)
     except SafetensorError as error:  # the library's own wrapping of a full or failing disk
         raise UserError(
             f"cannot write {stage.final}: {error}", "free some space and give the same command again"
         ) from None
-    return digest_of_final(stage.final)
 
 
-def _interrupted(signals: StopSignals, stage: Stage, step: int, steps: int, saved: Path) -> Interrupted:
+def _interrupted(code: int, stage: Stage, step: int, steps: int, saved: Path) -> Interrupted:
     message = f"stopped at step {step} of {steps} of {stage.name}; saved in {saved}"
-    return Interrupted(message, "the same command goes on from there", signals.exit_code)
+    return Interrupted(message, "the same command goes on from there", code)
 
 
 def _not_finite(what: str, stage: Stage, step: int, checkpoints: Checkpoints) -> UserError:

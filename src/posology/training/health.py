@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from posology.files import atomic_write_json, read_json
+from posology.models.sharded import local
 from posology.runs import Stage
 
 Expected = tuple[float, float, str]  # lowest, highest, and what the value should be: "ln V"
@@ -90,7 +91,8 @@ class Watch:
         self._since = step
         if step == 0:
             self._known = {}
-            self.stage.health_path.unlink(missing_ok=True)
+            if self.stage.writes:
+                self.stage.health_path.unlink(missing_ok=True)
             self._start = self._recent
 
     def after(self, step: int, start: float | None) -> None:
@@ -131,7 +133,8 @@ class Watch:
             return
         self._known[check.name] = check
         rows = [{"name": c.name, "passed": c.passed, "detail": c.detail} for c in self._known.values()]
-        atomic_write_json(self.stage.health_path, {"checks": rows, "step": step})
+        if self.stage.writes:
+            atomic_write_json(self.stage.health_path, {"checks": rows, "step": step})
         if not check.passed:
             self.say(f"health: {check.name}: NO ({check.detail})")
         elif before is not None:
@@ -147,6 +150,6 @@ def read_checks(stage: Stage) -> list[Check]:
 
 
 def _some(parameter: Tensor) -> Tensor:
-    """Up to ELEMENTS values, evenly spread over the parameter, copied."""
-    flat = parameter.detach().reshape(-1)
+    """Up to ELEMENTS values, evenly spread over the parameter (this process's part of it), copied."""
+    flat = local(parameter.detach()).reshape(-1)
     return flat[:: max(len(flat) // ELEMENTS, 1)].clone()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from torch import Tensor, nn
 
@@ -15,6 +15,13 @@ class Weighted(Protocol):
 
     @property
     def weight(self) -> float: ...
+
+    @property
+    def rows_in(self) -> int:
+        """How many rows there are to share out over processes."""
+        ...
+
+    def rows(self, index: slice) -> Self: ...
 
 
 B = TypeVar("B", bound=Weighted)
@@ -34,6 +41,7 @@ class Objective(Protocol[B]):
     best_step: int or None                        the step whose weights are kept if it does; a multiple of stride
     keeps_best: bool                              those of best_step are kept after the last step, too
     halve() -> str or None                        memory ran out: smaller micro-batches from now on; what to say of it
+    frozen: mapping of str to module              modules that it reads and does not train (a reference policy)
     """
 
     name: str
@@ -43,7 +51,8 @@ class Objective(Protocol[B]):
     def batch(self, step: int) -> Sequence[B]:
         """The micro-batches of one optimiser step; none to sit it out.
 
-        A pure function of (step, modules at the last multiple of stride).
+        A pure function of (step, modules at the last multiple of stride), the same in every process: the loop gives
+        `loss` this process's rows of each.
         """
         ...
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from posology.config import OptimiserConfig
 from posology.errors import UserError
 from posology.models.precision import cpu_has_bf16
+from posology.models.sharded import like, whole
 
 METRICS = {
     "gradient_norm": "norm of the gradient of the mean loss, before clipping, over all modules",
@@ -133,7 +134,7 @@ class Optimiser:
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
                 gradients.setdefault(self._module_of[name], []).append(parameter.grad)
-        norms = {module: float(nn.utils.get_total_norm(group)) for module, group in gradients.items()}
+        norms = {module: float(whole(nn.utils.get_total_norm(group))) for module, group in gradients.items()}
         total = math.hypot(*norms.values())
         if math.isfinite(total):
             for module, group in gradients.items():
@@ -184,9 +185,11 @@ class Optimiser:
                 raise UserError(f"the optimiser's state holds {key} {tuple(value.shape)}, which no parameter here fits")
             # Copies: the loaded tensors are views of one file's bytes, and these change in place.
             if slot == "momentum":
-                self._momentum[name] = value.to(parameter.device, copy=True)
-            else:
+                self._momentum[name] = like(value, parameter)
+            elif slot == "step":
                 self.adamw.state[parameter][slot] = value.to(parameter.device, copy=True)
+            else:
+                self.adamw.state[parameter][slot] = like(value, parameter)
 
 
 def build(

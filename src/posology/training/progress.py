@@ -25,10 +25,10 @@ REFRESH_S = 0.1  # between redraws of the live line
 class Progress:
     """Shows the stages of one run, one after another. `interval_s` is the pause between plain lines."""
 
-    def __init__(self, stream: TextIO | None = None, *, interval_s: float = INTERVAL_S) -> None:
-        self.stream = stream or sys.stderr
+    def __init__(self, stream: TextIO | None = None, *, interval_s: float = INTERVAL_S, quiet: bool = False) -> None:
+        self.stream, self.quiet = stream or sys.stderr, quiet
         self.console = Console(file=self.stream, highlight=False, soft_wrap=True)
-        self.live = self.console.is_terminal and not self.console.is_dumb_terminal
+        self.live = self.console.is_terminal and not self.console.is_dumb_terminal and not quiet
         self.interval_s = REFRESH_S if self.live else interval_s
         self._live: Live | None = None
 
@@ -67,7 +67,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line of its own: health, resuming, what went wrong."""
-        self.console.print(Text(text), soft_wrap=True)
+        if not self.quiet:
+            self.console.print(Text(text), soft_wrap=True)
 
     def finish(self, seconds: float, stopped: str | None = None) -> None:
         """The stage has done what it should, or was `stopped` by its objective for a reason."""
@@ -107,8 +108,13 @@ class Progress:
     def _show(self) -> None:
         if self._live is not None:
             self._live.update(Text(self.line(), no_wrap=True, overflow="ellipsis"), refresh=True)
-        else:
+        elif not self.quiet:
             print(self.line(), file=self.stream, flush=True)
+
+
+def silent() -> Progress:
+    """For every process of a run but the first: it says nothing."""
+    return Progress(quiet=True)
 
 
 def figure(value: float) -> str:

@@ -21,14 +21,13 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
-        assert self.received is not None
-        return 128 + int(self.received)
+        """What a shell expects of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM; 0 for none so far."""
+        return 128 + int(self.received) if self.received else 0
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[StopSignals]:
-    """Inside, the first SIGINT or SIGTERM is only noted; from then on both do what they did before.
+def stop_signals(*, say: bool = True) -> Iterator[StopSignals]:
+    """Inside, the first SIGINT or SIGTERM is only noted, and told if `say`; from then on both do what they did before.
 
     Signals reach the main thread alone: elsewhere nothing is caught.
     """
@@ -45,6 +44,8 @@ def stop_signals() -> Iterator[StopSignals]:
     def note(number: int, frame: FrameType | None) -> None:
         signals.received = signal.Signals(number)
         restore()
+        if not say:
+            return
         # os.write, because print may have been interrupted half-way and cannot be entered twice.
         with contextlib.suppress(OSError, ValueError):
             os.write(
