@@ -17,9 +17,9 @@ NAMES=(--column clinical_note=dialogue --column model_summary=section_text --col
 HOW=(--runs "$RUNS" --run real-mts --on-bad-row skip --lora none --no-checkpointing --max-tokens 512)
 
 posology pretrain --model "$START" --data "$DATA/aci_bench/train.csv" --validation "$DATA/aci_bench/valid.csv" \
-    --column text=note --column id=encounter_id --split-sections "${HOW[@]}" --batch 4 --epochs 6 --learning-rate 1e-3
+    --column text=note --column id=encounter_id --split-sections "${HOW[@]}" --batch 4 --epochs 4 --learning-rate 1e-3
 posology sft --model "$RUN/pretrain" --data "$TRAIN" --validation "$VALIDATION" "${NAMES[@]}" "${HOW[@]}" \
-    --packing --batch 4 --epochs 6 --learning-rate 1e-3
+    --packing --batch 4 --epochs 5 --learning-rate 1e-3
 posology dpo --model "$RUN/sft" --from-factual "$TRAIN" --validation "$VALIDATION" "${NAMES[@]}" "${HOW[@]}" \
     --batch 16 --epochs 1 --learning-rate 5e-5
 
