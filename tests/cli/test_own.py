@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from posology.cli import main
 from posology.files import read_jsonl
@@ -36,11 +35,11 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def posology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def posology(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> Command:
     """posology("sft", ...) -> exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -50,8 +49,7 @@ def posology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         said = capsys.readouterr()
         return int(stop.value.code or 0), said.out, said.err
 
-    yield run  # type: ignore[misc]
-    torch.set_num_threads(threads)
+    return run
 
 
 def test_from_a_csv_to_a_merged_model(posology: Command, tmp_path: Path) -> None:

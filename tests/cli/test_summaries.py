@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from posology.cli import main
+from posology.intake.read import read_pairs
 
 CANARY = "CANARYTEXT"
 
@@ -69,12 +70,20 @@ def test_summaries_are_scored(
         (["--summaries", "absent.jsonl", "--notes", "notes.csv"], 1, "absent.jsonl"),
         (["--summaries", "answers.jsonl", "--notes", "absent.csv"], 1, "absent.csv"),
         (["--summaries", "answers.jsonl", "--summaries", "answers.jsonl", "--notes", "notes.csv"], 2, "twice"),
-        (["--summaries", "bad.jsonl", "--notes", "notes.csv"], 1, "row 2 answers an id"),
+        (["--summaries", "bad.jsonl", "--notes", "notes.csv"], 1, "row 2: it answers an id"),
         (["--summaries", "stranger.jsonl", "--notes", "notes.csv"], 1, "1 of 1 answers"),
-        (["--summaries", "nothing.jsonl", "--notes", "notes.csv"], 1, "row 1 has no text under answer"),
-        (["--summaries", "answers.jsonl", "--notes", "open.csv"], 1, "no readable CSV"),
-        (["--summaries", "answers.jsonl", "--notes", "bytes.csv"], 1, "UTF-8"),
+        (["--summaries", "nothing.jsonl", "--notes", "notes.csv"], 1, "row 1: it has no text under answer"),
+        (["--summaries", "answers.jsonl", "--notes", "open.csv"], 1, "open.csv row 1 (line 2): a quote opens in it"),
+        (["--summaries", "answers.jsonl", "--notes", "bytes.csv"], 1, "bytes.csv row 1 (line 2): it is not UTF-8"),
         (["--summaries", "answers.jsonl", "--notes", "answers.jsonl"], 1, "clinical_note"),
+        (["--summaries", "errors.jsonl", "--notes", "notes.csv"], 1, "1 of its rows tell of an error"),
+        (
+            ["--summaries", "answers.jsonl", "--notes", "named.csv", "--column", "clinical_note=none"],
+            2,
+            "no column 'none'",
+        ),
+        (["--summaries", "answers.jsonl", "--notes", "clash.csv"], 1, "row 2: it has the id of another note"),
+        (["--column", "clinical_note=text"], 2, "--summaries"),
         (["--summaries", "answers.jsonl", "--notes", "notes.csv", "--scores", "bad.jsonl"], 1, "chosen_policy"),
     ],
 )
@@ -88,11 +97,40 @@ def test_bad_input_is_one_line_without_text(
     Path("bad.jsonl").write_text(line + line)
     Path("stranger.jsonl").write_text(line.replace('"0"', '"99"'))
     Path("nothing.jsonl").write_text(json.dumps({"id": 0, "summary": CANARY}))
+    Path("errors.jsonl").write_text(json.dumps({"id": 0, "answer": "", "error": "its clinical_note is empty"}))
+    Path("named.csv").write_text(f"id,text\n1,{CANARY}\n")
+    Path("clash.csv").write_text(f"id,clinical_note\n0,{CANARY} a\n0,{CANARY} b\n")
     Path("open.csv").write_text(f'id,clinical_note\n1,"{CANARY} never closes\n')
     Path("bytes.csv").write_bytes(f"id,clinical_note\n1,{CANARY}\xff\n".encode("latin-1"))
     got, out, err = run(monkeypatch, capsys, "evaluate", *arguments)
     assert got == code and words in err, err
     assert CANARY not in out + err and "Traceback" not in err and len(err.strip().splitlines()) <= 2
+
+
+def test_notes_are_read_as_generate_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other names, other formats, bad rows on request; rows without an answer are left out and counted."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    answers = [{"row": n, "id": str(n), "answer": "Takes metformin 100 mg daily."} for n in (1, 2)]
+    lines = [*answers, {"row": 3, "id": "3", "answer": "", "error": "it is too long"}]
+    Path("a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path("plain.txt").write_text("Takes metformin 100 mg daily.\n\nTakes metformin 200 mg daily.\n")
+    rows = [{"text": "Takes metformin 100 mg daily."}, {"text": "Takes metformin 200 mg daily."}, {"text": 7}]
+    Path("named.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = ["--notes", "named.jsonl", "--column", "clinical_note=text"]
+    cards = []
+    for notes in (["--notes", "plain.txt"], [*named, "--on-bad-row", "skip"]):
+        code, out, err = run(monkeypatch, capsys, "evaluate", "--summaries", "a.jsonl", *notes, "--json")
+        assert code == 0, err
+        cards.append(json.loads(out))
+    assert [card.pop("left_out")["notes"] for card in cards] == [0, 1] and cards[0] == cards[1]
+    assert cards[0]["systems"]["a"]["measures"]["wrong_dose"]["k"] == 1
+    code, out, _ = run(monkeypatch, capsys, "evaluate", "--summaries", "a.jsonl", "--notes", "plain.txt")
+    assert code == 0 and "a: 1 of its rows tell of an error instead of an answer" in out
+    code, _, err = run(monkeypatch, capsys, "evaluate", "--summaries", "a.jsonl", *named)
+    assert code == 1 and "named.jsonl row 3: its text is not text (int)" in err
 
 
 def test_pairs_are_made_of_factual_rows(
@@ -105,8 +143,9 @@ def test_pairs_are_made_of_factual_rows(
     )
     pairs = [json.loads(line) for line in output.read_text().splitlines()]
     assert code == 0 and CANARY not in out
-    assert len(pairs) == 6 and {pair["id"] for pair in pairs} == {"0", "1", "2"}
-    assert all(pair["edit"] and pair["chosen"] != pair["rejected"] and pair["is_note"] for pair in pairs)
+    assert len(pairs) == 6 and {pair["id"].partition("-")[0] for pair in pairs} == {"0", "1", "2"}
+    read = list(read_pairs(output))  # as training reads them: still notes, and no id twice
+    assert [(pair.id, pair.edit, pair.is_note) for pair in read] == [(pair["id"], pair["edit"], True) for pair in pairs]
     code, out, _ = run(
         monkeypatch, capsys, "data", "pairs", "--from-factual", str(notes), "--output", str(output), "--show", "1"
     )

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posology.errors import ConfigError, UserError
+from posology.intake.convert import pair_row
 from posology.intake.options import ReadOptions, parse_columns, parse_labels
 from posology.intake.read import read_examples, read_pairs
 from posology.intake.records import Example, Pair, Turn
@@ -151,6 +152,7 @@ def test_shapes_of_examples(tmp_path: Path, row: dict[str, Any], expected: Examp
 )  # fmt: skip
 def test_shapes_of_pairs(tmp_path: Path, row: dict[str, Any], expected: Pair, suffix: str) -> None:
     assert pairs(make(tmp_path / f"a{suffix}", [row]))[0] == [expected]
+    assert pairs(make(tmp_path / f"b{suffix}", [{**pair_row(expected), "id": row.get("id", "1")}]))[0] == [expected]
 
 
 def test_columns_are_mapped(tmp_path: Path) -> None:

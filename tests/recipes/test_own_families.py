@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,6 @@ from .own_files import dpo_settings, new_run, notes, quietly, sft_settings, writ
 
 FAMILIES = [*QUICK, *(pytest.param(name, marks=pytest.mark.families) for name in OTHERS)]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def logits(model: Any) -> torch.Tensor:

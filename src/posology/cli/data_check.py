@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from posology.cli.reading import Column, Evidence, Labels, read_options
 from posology.cli.terminal import console, table
-from posology.config import ConfigError, UserError
+from posology.config import UserError
 
 if TYPE_CHECKING:
     from posology.intake.options import ReadOptions
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
 
 def check(
     file: Annotated[Path, typer.Argument(help="CSV, JSONL, Parquet, or a Hugging Face dataset folder on this disk.")],
-    column: Annotated[
-        list[str] | None, typer.Option("--column", help="OURS=THEIRS: clinical_note=note_text (repeatable).")
-    ] = None,
-    labels: Annotated[str, typer.Option("--labels", help="Rows of these labels are used; all: every row.")] = "factual",
-    evidence: Annotated[str, typer.Option("--evidence", help="Evidence marks in answers: strip or keep.")] = "strip",
+    column: Column = None,
+    labels: Labels = "factual",
+    evidence: Evidence = "strip",
     on_bad_row: Annotated[
         str, typer.Option("--on-bad-row", help="skip: list them all; stop: at the first, as training does by default.")
     ] = "skip",
@@ -38,18 +37,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Report rows, lengths, labels, duplicates, and what will be used and what not, and why. No text of a row is shown."""
-    from posology.intake.options import ReadOptions, parse_columns, parse_labels
     from posology.intake.read import nothing_used
     from posology.intake.survey import survey, words
 
-    options = ReadOptions(
-        columns=parse_columns(column or []),
-        labels=parse_labels(labels),
-        evidence=cast(Literal["strip", "keep"], one_of("--evidence", evidence, ("strip", "keep"))),
-        on_bad_row=cast(Literal["stop", "skip"], one_of("--on-bad-row", on_bad_row, ("stop", "skip"))),
-        rejects=rejects,
-        split=split,
-    )
+    options = read_options(column, labels, evidence, on_bad_row, rejects, split)
     found = survey(file, options, words if tokenizer is None else token_count(tokenizer))
     unit = "words" if tokenizer is None else "tokens"
     if as_json:
@@ -58,13 +49,6 @@ def check(
         _show(found, options, unit)
     if not found.tally.used:
         raise nothing_used(file, found.tally)
-
-
-def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
-    """`value`, or ConfigError."""
-    if value not in allowed:
-        raise ConfigError(f"{option} {value!r} is none of {', '.join(allowed)}")
-    return value
 
 
 def token_count(folder: Path) -> Callable[[str], int]:

@@ -11,6 +11,7 @@ import typer
 from posology.cli.ask import find_run
 from posology.cli.candidate import Candidate, candidate_lines, sit
 from posology.cli.cases import Splits, split_names
+from posology.cli.reading import Column, OnBadRow, read_options
 from posology.cli.stages import Runs
 from posology.cli.summaries import Notes, Page, Scores, Summaries, evaluate_files
 from posology.cli.terminal import NOT_FOR_CARE, console, table
@@ -51,14 +52,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the scorecard's JSON instead of tables.")] = False,
     answers: Answers = None, model: Model = "", instructions: Instructions = None, name: Name = "",
     splits: Splits = "", limit: Limit = 0, rows: Rows = 16, against: Against = "", multiple_choice: Choice = False,
-    human: Human = None, summaries: Summaries = None, notes: Notes = None, page: Page = None, scores: Scores = None,
+    human: Human = None, summaries: Summaries = None, notes: Notes = None, column: Column = None,
+    on_bad_row: OnBadRow = "stop", page: Page = None, scores: Scores = None,
 ) -> None:  # fmt: skip
     """Grade every finished stage of a run; another model, with --answers or --model; or --summaries of your notes."""
     if summaries:
-        evaluate_files(summaries, notes, page, scores, as_json)
+        evaluate_files(summaries, notes, read_options(column, on_bad_row=on_bad_row), page, scores, as_json)
         return
-    if notes or page or scores:
-        raise ConfigError("--notes, --page and --scores are for summaries", "give --summaries answers.jsonl")
+    if notes or column or page or scores:
+        raise ConfigError("--notes, --column, --page and --scores are for summaries", "give --summaries answers.jsonl")
     where = find_run(run, runs)
     another = answers is not None or bool(model)
     if (multiple_choice or human is not None) and (another or (multiple_choice and human is not None)):

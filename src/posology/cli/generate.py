@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posology.cli.own import AllowDownload, ChatTemplate, Column, Device, Precision, Seed
+from posology.cli.own import AllowDownload, ChatTemplate, Device, Precision, Seed
+from posology.cli.reading import Column, Labels, read_options
 from posology.cli.stages import Runs
 from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import ConfigError, UserError
-from posology.intake.options import ReadOptions, parse_columns
 from posology.intake.prompts import Prompt
 from posology.intake.records import Example
 from posology.runs import Run, runs_folder
@@ -33,7 +33,7 @@ def generate(
     note: Annotated[str, typer.Option("--note", help="One note; by default it is read from standard input.")] = "",
     notes: Annotated[Path | None, typer.Option("--input", help="CSV, JSONL, Parquet, or a text file with one note a line.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="JSONL, one line a row, in order.")] = None,
-    column: Column = None, max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1)] = 150,
+    column: Column = None, labels: Labels = "all", max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1)] = 150,
     temperature: Annotated[float, typer.Option("--temperature", min=0)] = 0.7,
     top_p: Annotated[float, typer.Option("--top-p", min=0.0001, max=1)] = 0.9,
     top_k: Annotated[int, typer.Option("--top-k", min=0, help="0: all tokens.")] = 50, seed: Seed = 0,
@@ -55,7 +55,7 @@ def generate(
     settings = AnswerSettings(max_new_tokens, 0.0 if greedy else temperature, top_p, top_k, seed, truncate)
     answerer = open_answerer(source, settings, chat=chat_template, device=device, precision=precision)
     if notes is not None and output is not None:
-        about = answer_file(answerer, notes, output, ReadOptions(columns=parse_columns(column or [])), rows=rows)
+        about = answer_file(answerer, notes, output, read_options(column, labels), rows=rows)
         print(f"{output}: {about['rows']:,} rows, {about['errors']:,} with errors, {about['cut']:,} cut")
     elif note or not sys.stdin.isatty():
         _say(answerer, note or sys.stdin.read())

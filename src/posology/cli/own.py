@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posology.cli import stages
+from posology.cli.reading import Column, Evidence, Labels, OnBadRow
 from posology.cli.stages import Parent, Runs, Set
 from posology.cli.terminal import NOT_FOR_CARE
 from posology.config import ConfigError
@@ -41,12 +42,6 @@ Name = Annotated[str, typer.Option("--run", help="The run's name (with --config:
 Data = Annotated[str, typer.Option("--data", help="Your rows: CSV, JSONL, Parquet, or a dataset's folder.")]
 Pairs = Annotated[str, typer.Option("--pairs", help="Preference pairs: prompt (or clinical_note), chosen, rejected.")]
 Validation = Annotated[str, typer.Option("--validation", help="Rows that are watched and never trained on.")]
-Column = Annotated[
-    list[str] | None, typer.Option("--column", help="ours=theirs, for example clinical_note=note_text (repeatable).")
-]
-Labels = Annotated[str, typer.Option("--labels", help="Labels whose rows train, with commas; all: every row.")]
-Evidence = Annotated[str, typer.Option("--evidence", help="strip or keep evidence marks in summaries.")]
-OnBadRow = Annotated[str, typer.Option("--on-bad-row", help="stop or skip.")]
 ChatTemplate = Annotated[bool, typer.Option("--chat-template", help="Ask in the form of the model's chat template.")]
 Lora = Annotated[str, typer.Option("--lora", help="none, lora or qlora (CUDA and bitsandbytes).")]
 Bits = Annotated[int, typer.Option("--bits", help="Of quantised weights with --lora qlora: 4 or 8.")]

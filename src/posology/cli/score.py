@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posology.cli.own import AllowDownload, ChatTemplate, Column, Device, MaxTokens, Pairs
+from posology.cli.own import AllowDownload, ChatTemplate, Device, MaxTokens, Pairs
+from posology.cli.reading import Column, read_options
 from posology.cli.stages import Runs
 from posology.cli.summaries import in_percent, p_of
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError
 from posology.files import write_jsonl
-from posology.intake.options import ReadOptions, parse_columns
 from posology.runs import Run, resolve_parent, runs_folder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def score(
     policy, start = sources
     assert policy is not None
     lines, rows = score_pairs(
-        Path(pairs), ReadOptions(columns=parse_columns(column or []), on_bad_row="skip"), policy, start,
+        Path(pairs), read_options(column, on_bad_row="skip"), policy, start,
         resolve_parent(reward, here) if reward else None, chat=chat_template, max_tokens=max_tokens, device=device,
     )  # fmt: skip
     if output is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from posology.evaluation.summaries import Note
+    from posology.intake.options import ReadOptions
+    from posology.intake.tally import Tally
 
+TRUSTED = ("", "factual", "factual_with_evidence")  # labels whose summaries are references
 Summaries = Annotated[
     list[str] | None,
     typer.Option(
@@ -27,7 +28,10 @@ Summaries = Annotated[
 ]
 Notes = Annotated[
     Path | None,
-    typer.Option("--notes", help="CSV or JSONL of the notes: id, clinical_note, and model_summary if known."),
+    typer.Option(
+        "--notes",
+        help="Their notes, in any file that `posology generate --input` reads; model_summary is the reference, if known.",
+    ),
 ]
 Page = Annotated[
     Path | None, typer.Option("--page", help="Write the worst cases to this HTML file. It will hold patients' text.")
@@ -41,26 +45,29 @@ Scores = Annotated[
 
 
 def evaluate_files(
-    summaries: list[str], notes: Path | None, page: Path | None, scores: Path | None, as_json: bool
-) -> None:
+    summaries: list[str], notes: Path | None, options: ReadOptions, page: Path | None, scores: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Score the files, print the figures, and write the page where it is asked for."""
     if notes is None:
         raise ConfigError("--summaries needs the notes they summarise", "give --notes notes.csv")
-    from posology.evaluation.preferences import preference_accuracy
+    from posology.evaluation.preferences import SCORE_FIELDS, preference_accuracy
     from posology.evaluation.summaries import evaluate_summaries
-    from posology.intake.notes_file import read_answers
+    from posology.intake.answers import read_answers, read_scores
+    from posology.intake.tally import Tally
 
-    known = _notes(notes)
+    tally = Tally()
+    known = _notes(notes, options, tally)
     answers = {name: read_answers(path) for name, path in _named(summaries).items()}
     for name, of in answers.items():
-        if strangers := sum(key not in known for key in of):
+        if strangers := sum(key not in known for key in of.texts):
             raise UserError(
-                f"{strangers} of {len(of)} answers of {name} have an id that {notes} does not hold",
+                f"{strangers} of {len(of.texts)} answers of {name} have an id that {notes} does not hold",
                 "give the notes that these answers were made from",
             )
-    card, systems = evaluate_summaries(known, answers)
+    card, systems = evaluate_summaries(known, {name: of.texts for name, of in answers.items()})
+    card["left_out"] = {"notes": tally.skipped, "answers": {name: of.failed for name, of in answers.items()}}
     if scores is not None:
-        card["preference_accuracy"] = preference_accuracy(_scores(scores))
+        card["preference_accuracy"] = preference_accuracy(read_scores(scores, SCORE_FIELDS))
     if page is not None:
         from posology.report.summaries import write_summaries_page
 
@@ -86,39 +93,20 @@ def _named(summaries: list[str]) -> dict[str, Path]:
     return named
 
 
-def _notes(path: Path) -> dict[str, Note]:
+def _notes(path: Path, options: ReadOptions, tally: Tally) -> dict[str, Note]:
+    """The notes by id. One that stands in several rows, once a label, keeps the first trusted summary."""
     from posology.evaluation.summaries import Note
-    from posology.intake.notes_file import NOTE_COLUMNS, SUMMARY_COLUMNS, column, identity, optional_column, read_rows
+    from posology.intake.prompts import read_notes
 
     notes: dict[str, Note] = {}
-    for number, row in read_rows(path):
-        key = identity(path, number, row)
-        text = column(path, number, row, NOTE_COLUMNS)
-        trusted = row.get("label") in (None, "", "factual", "factual_with_evidence")
-        reference = optional_column(row, SUMMARY_COLUMNS) if trusted else ""
-        if key in notes and notes[key].text != text:
-            raise UserError(f"{path}: row {number} has the id of another note", "give each note an id of its own")
-        if key not in notes or not notes[key].reference:
-            notes[key] = Note(key, text, reference)
-    if not notes:
-        raise UserError(f"{path} holds no note")
+    for row in read_notes(path, options, tally):
+        text = "\n".join([*(turn.content for turn in row.history), row.prompt])
+        reference = row.completion if row.label.casefold() in TRUSTED else ""
+        if row.id in notes and notes[row.id].text != text:
+            raise UserError(f"{path} row {row.row}: it has the id of another note", "give each note an id of its own")
+        if row.id not in notes or not notes[row.id].reference:
+            notes[row.id] = Note(row.id, text, reference)
     return notes
-
-
-def _scores(path: Path) -> list[Mapping[str, Any]]:
-    from posology.evaluation.preferences import SCORE_FIELDS
-    from posology.files import read_numbered_jsonl
-    from posology.intake.notes_file import identity
-
-    rows: list[Mapping[str, Any]] = []
-    for number, row in read_numbered_jsonl(path):
-        identity(path, number, row)
-        for name in SCORE_FIELDS:
-            value = row.get(name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-                raise UserError(f"{path}: row {number} has no finite number under {name}")
-        rows.append(row)
-    return rows
 
 
 # What is printed ------------------------------------------------------------------------------------------------------
@@ -143,6 +131,11 @@ def _show(card: dict[str, Any], out: Console) -> None:
             rows.append([f"same tuples as the reference: {part}", *map(_number, found)])
     title = "Medications of summaries, in % with 95 % intervals over notes"
     out.print(table(title, ["", *columns], rows, set(range(1, len(columns) + 1))))
+    if bad := card["left_out"]["notes"]:
+        out.print(f"{bad:,} bad rows of the notes were passed over")
+    for name, count in card["left_out"]["answers"].items():
+        if count:
+            out.print(f"{name}: {count:,} of its rows tell of an error instead of an answer, and are not counted")
     if card["reference"]:
         out.print(
             "What trusted summaries seem to invent is the reader's error, or their writers': read the others beside it."

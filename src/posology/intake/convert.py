@@ -10,7 +10,7 @@ from typing import Any
 from posology.intake.options import ReadOptions
 from posology.intake.records import Example, Pair, Text, Turn
 from posology.intake.rows import MAX_TEXT, BadRow, Row, text_fault
-from posology.intake.shapes import ALIASES, CORRECTION, Shape
+from posology.intake.shapes import ALIASES, ANSWERS, CORRECTION, Shape
 
 ROLES = ("system", "user", "assistant")
 Turns = tuple[Turn, ...]
@@ -119,23 +119,36 @@ def _corrected(row: Row, options: ReadOptions) -> Pair:
     )
 
 
+def pair_row(pair: Pair) -> dict[str, Any]:
+    """The row that is read back as this pair."""
+    if pair.is_note:
+        asked: dict[str, Any] = {"clinical_note": pair.prompt}
+    elif pair.history:
+        turns = [*pair.history, Turn("user", pair.prompt)]
+        asked = {"prompt": [{"role": turn.role, "content": turn.content} for turn in turns]}
+    else:
+        asked = {"prompt": pair.prompt}
+    return {"id": pair.id, **asked, "chosen": pair.chosen, "rejected": pair.rejected, "edit": pair.edit}
+
+
 def to_prompt(shape: Shape, row: Row, options: ReadOptions) -> Example:
-    """What is asked, with an empty answer: a note, a prompt, or a conversation (without its last answer, if it has one)."""
+    """What is asked: a note, a prompt, or a conversation; with the answer that stands beside it, "" where none does."""
     name = options.column(shape.columns[0])
+    answer = ""
     if shape.columns == ("messages",):
         turns = _turns(_value(row, name), name, options)
-        history, prompt = _asked(turns[:-1] if turns[-1].role == "assistant" else turns, name)
+        if turns[-1].role == "assistant":
+            turns, answer = _conversation(turns, name)
+        history, prompt = _asked(turns, name)
     else:
         history, prompt = _prompt(row, name, options)
-    number = str(row.number)
+        (beside,) = (options.column(column) for column in ANSWERS[shape.columns[0]])
+        if row.values.get(beside) not in (None, ""):
+            answer = _answer(row, beside, options)[1]
     return Example(
-        row.number,
-        id_of(row, options) or number,
-        prompt,
-        "",
-        is_note=shape.columns[0] == "clinical_note",
-        history=history,
-    )
+        row.number, id_of(row, options) or str(row.number), prompt, answer,
+        is_note=shape.columns[0] == "clinical_note", history=history, label=label_of(row, options),
+    )  # fmt: skip
 
 
 # Values ---------------------------------------------------------------------------------------------------------------

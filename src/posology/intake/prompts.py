@@ -1,7 +1,7 @@
-"""Read what a model is to be asked: notes, prompts or conversations without answers. A bad row is told, not fatal.
+"""Read what is asked without asking for answers: the notes that a model is to summarise, or that summaries are held to.
 
 A text file holds one note a line; CSV, JSONL, Parquet and dataset folders are read as for training, by the columns
-clinical_note, prompt or messages, whatever other columns there are.
+clinical_note, prompt or messages. The answer that stands beside a note, if any, comes with it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from posology.errors import UserError
-from posology.intake.convert import id_of, to_prompt
+from posology.intake.convert import id_of, label_of, to_prompt
+from posology.intake.lines import open_lines
 from posology.intake.options import ReadOptions
-from posology.intake.read import Opened, columns_of, rows_of
+from posology.intake.read import is_blank, nothing_used, open_data, require_id, rows_of, stopped
 from posology.intake.records import Example
-from posology.intake.rows import BadRow, Row, text_fault
-from posology.intake.shapes import Shape, names_to_show
-from posology.intake.sources import find_source
+from posology.intake.rows import BadRow, Row
+from posology.intake.shapes import PROMPTS
+from posology.intake.tally import Tally
 
-SHAPES = (
-    Shape("examples", ("clinical_note",), "clinical notes"),
-    Shape("examples", ("prompt",), "prompts"),
-    Shape("examples", ("messages",), "conversations"),
-)
+TEXT = (".txt", ".text")
 
 
 @dataclass(frozen=True)
@@ -37,29 +33,71 @@ class Prompt:
 
 
 def read_prompts(path: Path, options: ReadOptions) -> Iterator[Prompt]:
-    """Every row in order; blank lines of a text file are no rows. UserError for a file that holds nothing to ask."""
-    if path.suffix.lower() in (".txt", ".text"):
-        yield from _lines(path)
-        return
-    source = find_source(path, options.split)
-    columns = columns_of(source, source.files[0])
-    shape = next((shape for shape in SHAPES if options.column(shape.columns[0]) in columns), None)
-    if shape is None:
-        shown = names_to_show(columns)
-        hint = "name it with --column clinical_note=theirs" + (f"; the file has: {', '.join(shown)}" if shown else "")
-        raise UserError(f"{path} has no column clinical_note, prompt or messages", hint)
-    read = {name: options.column(name) for name in (*shape.columns, "id") if options.column(name) in columns}
-    opened = Opened(source, shape, tuple(columns), read, options)
-    for number, (_, row) in enumerate(rows_of(opened), start=1):
-        named = replace(row, number=number)
+    """Every row of the labels asked for, in order; a bad one is told, not fatal. UserError for a file of another kind."""
+    for _, row, found in _rows(path, options):
+        if isinstance(found, BadRow):
+            yield Prompt(row.number, _id(row, options), None, found.reason)
+        else:
+            yield Prompt(row.number, found.id, found)
+
+
+def read_notes(path: Path, options: ReadOptions, tally: Tally | None = None) -> Iterator[Example]:
+    """The same rows; bad ones stop, or are counted in `tally` and passed over, as in training."""
+    tally = Tally() if tally is None else tally
+    for file, row, found in _rows(path, options):
+        tally.rows += 1
+        if isinstance(found, BadRow):
+            if options.on_bad_row == "stop":
+                raise stopped(file, row, found)
+            tally.add_bad(row.number, found.reason)
+            continue
+        tally.used += 1
+        yield found
+    if not tally.used:
+        raise nothing_used(path, tally)
+
+
+def _rows(path: Path, options: ReadOptions) -> Iterator[tuple[Path, Row, Example | BadRow]]:
+    """Every row but blank ones and those of other labels: its file, itself, and what it asks or what is wrong with it."""
+    if path.suffix.lower() in TEXT:
+        shape, rows, has_ids, is_csv = PROMPTS[0], _lines(path, options), False, False
+    else:
+        opened = open_data(path, options, "prompts")
+        shape, rows = opened.shape, rows_of(opened)
+        has_ids, is_csv = "id" in opened.read, opened.source.format == "CSV"
+    wanted = {label.casefold() for label in options.labels}
+    for number, (file, given) in enumerate(rows, start=1):
+        row = replace(given, number=number)
         try:
             if row.fault:
                 raise BadRow(row.fault, row.detail)
-            asked = to_prompt(shape, named, options)
+            if is_csv and is_blank(row):
+                continue
+            if wanted and options.column("label") in row.values and label_of(row, options).casefold() not in wanted:
+                continue
+            asked = to_prompt(shape, row, options)
+            if has_ids:
+                require_id(row, options)
         except BadRow as bad:
-            yield Prompt(number, _id(named, options), None, bad.reason)
+            yield file, row, bad
         else:
-            yield Prompt(number, asked.id, asked)
+            yield file, row, asked
+
+
+def _lines(path: Path, options: ReadOptions) -> Iterator[tuple[Path, Row]]:
+    """A text file's lines as rows with one column; blank lines are no rows."""
+    with open_lines(path) as lines:
+        while True:
+            lines.begin()
+            try:
+                text = next(lines, None)
+            except BadRow as bad:
+                yield path, Row(0, lines.number, fault=bad.reason)
+                continue
+            if text is None:
+                return
+            if text.strip():
+                yield path, Row(0, lines.number, {options.column("clinical_note"): text.strip()}, lines.fault)
 
 
 def _id(row: Row, options: ReadOptions) -> str:
@@ -67,23 +105,3 @@ def _id(row: Row, options: ReadOptions) -> str:
         return id_of(row, options) or str(row.number)
     except BadRow:
         return str(row.number)
-
-
-def _lines(path: Path) -> Iterator[Prompt]:
-    try:
-        file = open(path, "rb")  # noqa: SIM115 (closed by `with` below)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    number = 0
-    with file:
-        for line in file:
-            if not line.strip():
-                continue
-            number += 1
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                fault = text_fault(text)
-            except UnicodeDecodeError:
-                text, fault = "", "it is not UTF-8 text"
-            asked = None if fault else Example(number, str(number), text, "", is_note=True)
-            yield Prompt(number, str(number), asked, fault)

@@ -72,7 +72,9 @@ class Opened:
 
 
 def open_data(path: Path, options: ReadOptions = DEFAULT, holds: str = "") -> Opened:
-    """Find the files and tell their shape. `holds`: "examples", "pairs" or "texts" are asked for; "" takes any."""
+    """Find the files and tell their shape. `holds`: "examples", "pairs", "texts" or "prompts" are asked for; "" takes
+    any of the first three.
+    """
     source = find_source(path, options.split)
     if options.rejects is not None and options.rejects.absolute() in {file.absolute() for file in source.files}:
         raise ConfigError(f"the rejects would overwrite {options.rejects}, which is read", "name another file")
@@ -97,7 +99,7 @@ def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair | Text
                 record = _record(opened, replace(row, number=number), wanted, ids, tally)
             except BadRow as bad:
                 if options.on_bad_row == "stop":
-                    raise _stopped(file, row, bad) from None
+                    raise stopped(file, row, bad, f"; `posology data check {file}` lists them all") from None
                 tally.add_bad(number, bad.reason)
                 reject(file, row, bad)
                 continue
@@ -110,7 +112,7 @@ def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally)
     """What a row becomes; None for a blank one, or one of another label."""
     if row.fault:
         raise BadRow(row.fault, row.detail)
-    if opened.source.format == "CSV" and not any(value.strip() for value in row.values.values()):
+    if opened.source.format == "CSV" and is_blank(row):
         tally.blank += 1
         return None
     shape, options = opened.shape, opened.options
@@ -125,14 +127,24 @@ def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally)
         record = to_text(row, options)
     else:
         record = (to_example if shape.holds == "examples" else to_pair)(shape, row, options)
-    if identity := id_of(row, options):
-        if first := ids.first(identity, row.number):
-            together = " of all files together" if len(opened.source.files) > 1 else ""
-            raise BadRow(f"its {options.column('id')} is that of an earlier row", f"row {first}{together}")
-    elif "id" in opened.read:
-        raise BadRow(f"it has no {options.column('id')}")
+    identity = require_id(row, options) if "id" in opened.read else id_of(row, options)
+    if identity and (first := ids.first(identity, row.number)):
+        together = " of all files together" if len(opened.source.files) > 1 else ""
+        raise BadRow(f"its {options.column('id')} is that of an earlier row", f"row {first}{together}")
     tally.marked += has_marks(row, shape, options)
     return record
+
+
+def is_blank(row: Row) -> bool:
+    """Whether no column of a CSV file's row holds anything but spaces."""
+    return all(isinstance(value, str) and not value.strip() for value in row.values.values())
+
+
+def require_id(row: Row, options: ReadOptions) -> str:
+    """The row's own id. BadRow where it has none."""
+    if identity := id_of(row, options):
+        return identity
+    raise BadRow(f"it has no {options.column('id')}")
 
 
 def rows_of(opened: Opened) -> Iterator[tuple[Path, Row]]:
@@ -162,13 +174,12 @@ def columns_of(source: Source, file: Path) -> list[str]:
     return {"JSONL": jsonl_columns, "Parquet": parquet_columns, "Arrow": arrow_columns}[source.format](file)
 
 
-def _stopped(file: Path, row: Row, bad: BadRow) -> UserError:
+def stopped(file: Path, row: Row, bad: BadRow, more: str = "") -> UserError:
+    """What to tell the user of the first bad row, where bad rows stop; `more` ends the hint."""
     line = f" (line {row.line})" if row.line not in (0, row.number) else ""
     detail = f" ({bad.detail})" if bad.detail else ""
-    return UserError(
-        f"{file} row {row.number}{line}: {bad.reason}{detail}",
-        f"mend it, or pass over bad rows with --on-bad-row skip; `posology data check {file}` lists them all",
-    )
+    hint = f"mend it, or pass over bad rows with --on-bad-row skip{more}"
+    return UserError(f"{file} row {row.number}{line}: {bad.reason}{detail}", hint)
 
 
 def _all_used(path: Path, records: Iterator[Example | Pair | Text], tally: Tally) -> Iterator[Any]:

@@ -13,15 +13,18 @@ from posology.intake.options import ReadOptions, meant
 
 @dataclass(frozen=True)
 class Shape:
-    """`columns` must be there; a row holds an example, a pair of answers to prefer among, or a text to read."""
+    """`columns` must be there; a row holds an example, a pair of answers to prefer among, a text to read, or a prompt."""
 
-    holds: Literal["examples", "pairs", "texts"]
+    holds: Literal["examples", "pairs", "texts", "prompts"]
     columns: tuple[str, ...]
     words: str
 
     @property
     def optional(self) -> tuple[str, ...]:
-        return {"examples": ("id", "label"), "pairs": ("id", "edit"), "texts": ("id",)}[self.holds]
+        if self.holds in ("pairs", "texts"):
+            return ("id", "edit") if self.holds == "pairs" else ("id",)
+        answer = ANSWERS.get(self.columns[0], ()) if self.holds == "prompts" else ()
+        return ("id", "label", *answer)
 
 
 CORRECTION = ("text", "corrected_sentence", "error_sentence")  # as of all pairs: what is asked, chosen, rejected
@@ -37,12 +40,19 @@ SHAPES = (
     Shape("pairs", CORRECTION, "texts with one wrong sentence and its correction"),
     Shape("texts", ("text",), "plain texts"),
 )
+# What is asked, whether or not an answer stands beside it.
+PROMPTS = (
+    Shape("prompts", ("clinical_note",), "clinical notes"),
+    Shape("prompts", ("prompt",), "prompts"),
+    Shape("prompts", ("messages",), "conversations"),
+)
+ANSWERS = {"clinical_note": ("model_summary",), "prompt": ("completion",)}
 ALIASES = {"edit": "strategy"}  # what a file may call a column without being told
 _NAME = re.compile(r"(?=.{1,40}$)[^\W\d][\w.()/#%:+-]*( [\w.()/#%:+-]+){0,2}")  # one to three words
 
 
 def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str = "") -> Shape:
-    """The shape of a file with the columns `there`; `holds` asks for examples, pairs or texts.
+    """The shape of a file with the columns `there`; `holds` asks for examples, pairs, texts or prompts.
 
     ConfigError for a --column that the file does not have, or that its shape does not use; UserError for a file of no
     known shape, one that holds the other kind, or one that has a column twice.
@@ -50,7 +60,8 @@ def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str 
     for name, theirs in options.columns.items():
         if theirs not in there:
             raise ConfigError(f"--column {name}={theirs}: {where} has no column {theirs!r}", _hint(theirs, there))
-    having = [shape for shape in SHAPES if all(options.column(name) in there for name in shape.columns)]
+    shapes = PROMPTS if holds == "prompts" else SHAPES
+    having = [shape for shape in shapes if all(options.column(name) in there for name in shape.columns)]
     if not having:
         raise _no_shape(where, there, options, holds)
     wanted = [shape for shape in having if holds in ("", shape.holds)]
@@ -82,7 +93,7 @@ def _hint(name: str, there: Sequence[str]) -> str:
 
 def _no_shape(where: str, there: Sequence[str], options: ReadOptions, holds: str) -> UserError:
     """The columns that lack for the shape that comes nearest, and what may have been meant."""
-    wanted = [shape for shape in SHAPES if holds in ("", shape.holds)]
+    wanted = [shape for shape in (*SHAPES, *PROMPTS) if shape.holds == holds or (not holds and shape in SHAPES)]
     near = max(wanted, key=lambda shape: _share(shape, there, options))
     shown = names_to_show(there)
     if there and not shown:

@@ -112,7 +112,8 @@ def answer_file(
     Returns what OUTPUT.about.json holds. UserError where `output` was made by something else.
     """
     progress = progress or Progress()
-    made = {**answerer.made_by(), "input_sha256": digest_of_data(notes), "columns": dict(options.columns)}
+    made = {**answerer.made_by(), "input_sha256": digest_of_data(notes), "columns": dict(options.columns),
+            "labels": options.labels}  # fmt: skip
     made_of, about = sha256_text(repr(sorted(made.items()))), output.with_name(f"{output.name}.about.json")
     if (before := _finished(output, about, made_of)) is not None:
         return before
