@@ -70,6 +70,6 @@ def test_the_page_tells_each_stage_and_its_judges(tmp_path: Path) -> None:
         "| SFT | 12 | 7 | 2 its note is empty; 3 longer than 512 tokens | all weights, 2 epochs of 4 rows at 0.001"
         in text
     )
-    assert "| SFT | loss | 9.500 nats | 3.250 nats |" in text
+    assert "| SFT | loss | 9.500 nats | 3.250 nats | step 4 of 4 |" in text
     assert "| sft − base | drugs left out | 4 | +25.0 points | [+0.0, +50.0] | 0.040 |" in text
     assert "| dose | 3 / 4 = 75.0 % [30.0, 95.0] |" in text and "No run is reported yet" not in text

@@ -30,7 +30,7 @@ def own_page(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if run.get("notice"):
             yield f"{run['notice']}\n"
         yield table(["stage", "rows", "trained on", "left out", "settings", "time"], list(_stage_rows(run)))
-        yield table(["held out, before and after", "figure", "before", "after"], list(_loss_rows(run)))
+        yield table(["held out", "figure", "before", "after", "kept"], list(_loss_rows(run)))
         if "summaries" in run:
             yield from _summaries(run["summaries"])
         if "pairs" in run:
@@ -59,7 +59,7 @@ def _stage_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
 
 
 def _loss_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """The first evaluation, before any step, and that of the step that is kept."""
+    """The first evaluation, before any step, and that of the step that is kept (the one with the lowest loss there)."""
     for name, stage in run["stages"].items():
         seen = stage["stats"].get("validation") or []
         if len(seen) < 2:
@@ -67,7 +67,8 @@ def _loss_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
         kept = next((one for one in seen if one["step"] == stage["stats"].get("kept_step")), seen[-1])
         for figure in (key for key in seen[0] if key.partition("/")[0] in ("loss", "accuracy")):
             shown = [_number(figure, one.get(figure)) for one in (seen[0], kept)]
-            yield [stage_name(name), figure.replace("_", " ").replace("/", ", "), *shown]
+            kept_of = f"step {kept['step']} of {seen[-1]['step']}"
+            yield [stage_name(name), figure.replace("_", " ").replace("/", ", "), *shown, kept_of]
 
 
 def _number(figure: str, of: float | None) -> str:
@@ -93,6 +94,9 @@ def _summaries(card: Mapping[str, Any]) -> Iterator[str]:
         [f"{row['first']} − {row['second']}", MEASURES.get(row["measure"], row["measure"]), row["n"], *_difference(row)]
         for row in card["comparisons"]
     ]
+    failed = [f"{name} {count}" for name, count in card.get("left_out", {}).get("answers", {}).items() if count]
+    if failed:
+        yield f"Notes that did not fit with room for an answer, not counted: {', '.join(failed)}.\n"
     yield table(["paired, note by note", "measure", "notes", "difference", "95 % interval", "p, Holm"], compared)
 
 
