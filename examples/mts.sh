@@ -9,7 +9,7 @@
 set -euo pipefail
 DATA=${POSOLOGY_DATA:-../shared/data}
 RUNS=${RUNS:-runs}
-START=${START:-$RUNS/laptop}
+START=${START:-$RUNS/laptop/sft}
 RUN=$RUNS/real-mts
 TRAIN=$DATA/mts_dialog/train.csv
 VALIDATION=$DATA/mts_dialog/validation.csv
