@@ -13,6 +13,7 @@ HEAD = """## Real data
 Small models on data that are hard for them: the figures show what each stage moves, and not a usable summariser. Rows that do
 not fit a model's positions are left out and counted. Intervals are 95 %; p-values are adjusted over a table (Holm).
 """
+FIGURES = ("loss", "preference", "accuracy")  # of a stage's evaluations; DPO's loss is preference and anchor together
 MEASURES = {
     "precision": "precision of medication tuples", "recall": "recall of the note's drugs", "hallucination": "unsupported tuples",
     "summaries_hallucinating": "summaries with an unsupported tuple", "omission": "drugs left out", "wrong_dose": "wrong dose",
@@ -65,7 +66,7 @@ def _loss_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
         if len(seen) < 2:
             continue
         kept = next((one for one in seen if one["step"] == stage["stats"].get("kept_step")), seen[-1])
-        for figure in (key for key in seen[0] if key.partition("/")[0] in ("loss", "accuracy")):
+        for figure in (key for key in seen[0] if key.partition("/")[0] in FIGURES):
             shown = [_number(figure, one.get(figure)) for one in (seen[0], kept)]
             kept_of = f"step {kept['step']} of {seen[-1]['step']}"
             yield [stage_name(name), figure.replace("_", " ").replace("/", ", "), *shown, kept_of]
@@ -74,7 +75,7 @@ def _loss_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
 def _number(figure: str, of: float | None) -> str:
     if of is None:
         return "none"
-    return f"{of:.3f} nats" if figure.startswith("loss") else value(figure, of)
+    return value(figure, of) if figure.startswith("accuracy") else f"{of:.3f} nats"
 
 
 # Summaries ------------------------------------------------------------------------------------------------------------
