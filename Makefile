@@ -7,10 +7,17 @@ export OMP_NUM_THREADS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: run setup test test-all peers lint clean
+.PHONY: run mts medec setup test test-all peers lint clean
 
 run: setup
 	$(BIN)/posology run --config configs/laptop.yaml
+
+# On public data (../shared/data, or POSOLOGY_DATA): continued pretraining, SFT and DPO on notes; pairs of real errors.
+mts: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/mts.sh
+
+medec: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/medec.sh
 
 setup: $(VENV)/.ready
 

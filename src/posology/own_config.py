@@ -74,6 +74,14 @@ class OwnStageConfig(Section):
     engine: Literal["single", "ddp", "fsdp2"] = Field("single", description="of several processes: docs/many-gpus.md")
 
 
+class OwnPretrainConfig(OwnStageConfig):
+    """Continued pretraining on plain texts. `split_sections`: each section of a text is one to read."""
+
+    epochs: int = Field(1, ge=1, le=1000)
+    packing: bool = True
+    split_sections: bool = False
+
+
 class OwnSftConfig(OwnStageConfig):
     """Supervised fine-tuning."""
 
@@ -119,6 +127,7 @@ class OwnConfig(Section):
     """The stages of one run; those that were not asked for are absent."""
 
     kind: Literal["own"] = "own"
+    pretrain: OwnPretrainConfig | None = None
     sft: OwnSftConfig | None = None
     dpo: OwnDpoConfig | None = None
     reward: OwnRewardConfig | None = None

@@ -1,6 +1,7 @@
 """The only module that knows what a run directory holds.
 
 runs/<name>/                     config.yaml  manifest.json  data/  answers.jsonl  scorecard.json  by_fact.json  leakage.json  report.html
+  training_stats.json  summaries.json  pairs.json   of a run on a user's own model and data
   multiple_choice.json  human.json          where the exam's multiple-choice form or experts' scores were given too
   answers-NAME.jsonl  scorecard-NAME.json   another model's answers to this run's exam, and their grades
                                             (answers-NAME.jsonl.part: while it is being asked)
@@ -242,6 +243,21 @@ class Run:
     def multiple_choice_path(self) -> Path:
         """The exam's multiple-choice form, as the stages did in it."""
         return self.path / "multiple_choice.json"
+
+    @property
+    def summaries_path(self) -> Path:
+        """What `posology evaluate --summaries --json` says of this run's answers."""
+        return self.path / "summaries.json"
+
+    @property
+    def pairs_path(self) -> Path:
+        """What `posology score --json` says of this run's models."""
+        return self.path / "pairs.json"
+
+    def training_stats(self) -> dict[str, Any]:
+        """By stage: counts, losses and speeds of a run on a user's model and data; {} where there are none."""
+        path = self.path / "training_stats.json"
+        return dict(read_json(path)) if path.is_file() else {}
 
     def candidate_answers_path(self, name: str) -> Path:
         """What another model answered, where posology asked it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from posology.cli import main
+from posology.files import read_jsonl
 
 from ..family_models import save_family
 from ..recipes.own_files import write_notes, write_pairs
@@ -179,3 +180,49 @@ def test_notes_stay_where_they_were(posology: Command, tmp_path: Path) -> None:
     written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert len(written) > 30
     assert not [path for path in written if CANARY.encode() in path.read_bytes()]
+
+
+def test_from_corrected_texts_to_scored_pairs(posology: Command, tmp_path: Path) -> None:
+    save_family(tmp_path / "base", "llama")
+    with open(tmp_path / "texts.jsonl", "w", encoding="utf-8") as file:
+        for i in range(16):
+            wrong = f"{CANARY} takes {10 + i} g." if i else "NA"
+            row = {"id": f"t{i}", "text": f"{CANARY} is well. {wrong}", "error_sentence": wrong,
+                   "corrected_sentence": f"{CANARY} takes {10 + i} mg." if i else "NA", "edit": "unit"}  # fmt: skip
+            file.write(json.dumps(row | ({"text": row["text"] + " â‰¥"} if i == 1 else {})) + "\n")
+    code, out, err = posology(
+        "data", "pairs", "--from-corrections", "texts.jsonl", "--output", "train.jsonl", "--held-out", "held.jsonl"
+    )
+    assert code == 0, err
+    kept, held = (list(read_jsonl(tmp_path / name)) for name in ("train.jsonl", "held.jsonl"))
+    assert len(kept) + len(held) == 14 and held and not {row["id"] for row in kept} & {row["id"] for row in held}
+    assert "1 rows gave none: garbled characters" in out and "nothing in it is wrong" in out and CANARY not in out
+    pairs = ["--pairs", "train.jsonl", "--validation", "held.jsonl", "--run", "errors", "--model", "base"]
+    for stage in ("dpo", "reward"):
+        code, _, err = posology(stage, *pairs, *SHORT)
+        assert code == 0, err
+    code, out, err = posology(
+        "score", "--pairs", "held.jsonl", "--model", "runs/errors/dpo", "--reference", "base", "--reward", "runs/errors/reward",
+        "--output", "scores.jsonl", "--json", "--max-tokens", "128",
+    )  # fmt: skip
+    assert code == 0, err
+    card = json.loads(out)
+    assert set(card["accuracy"]) == {"reference", "policy", "adjusted", "reward", "longer", "shorter"}
+    assert card["accuracy"]["reward"]["unit"]["n"] == len(held) == card["data"]["used"]
+    assert CANARY not in out + err + (tmp_path / "scores.jsonl").read_text()
+    (tmp_path / "runs" / "errors" / "pairs.json").write_text(out)
+    code, out, err = posology("results", "errors", "--output", "docs/RESULTS.md", "--notice", "Nobody's data.")
+    assert code == 0, err
+    page = (tmp_path / "docs" / "RESULTS.md").read_text()
+    assert "Nobody's data." in page and "| unit |" in page and str(tmp_path) not in page
+
+
+def test_pretraining_goes_on_with_texts(posology: Command, tmp_path: Path) -> None:
+    save_family(tmp_path / "base", "llama")
+    (tmp_path / "texts.csv").write_text("note\n" + "".join(f"{CANARY} takes {i} mg.\n" for i in range(8)))
+    code, _, err = posology(
+        "pretrain", "--model", "base", "--data", "texts.csv", "--column", "text=note", "--run", "texts", *SHORT
+    )
+    assert code == 0, err
+    code, _, err = posology("sft", "--model", "runs/texts/pretrain", "--data", "texts.csv", "--run", "texts", *SHORT)
+    assert code == 1 and "none of the known columns" in err and CANARY not in err

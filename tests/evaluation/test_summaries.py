@@ -1,4 +1,4 @@
-"""Scores of summaries, worked by hand; comparisons, and preference accuracy."""
+"""Scores of summaries, worked by hand; comparisons."""
 
 import json
 
@@ -10,7 +10,6 @@ from posology.evaluation.summaries import (
     compare_systems,
     evaluate_summaries,
     measure_system,
-    preference_accuracy,
     rouge_l,
     score_summary,
     worst_cases,
@@ -87,12 +86,3 @@ def test_the_card_holds_no_text() -> None:
     note = Note("1", "CANARYNOTE takes canaryvastatin 5 mg.", "CANARYREFERENCE")
     card, _ = evaluate_summaries({"1": note}, {"s": {"1": "CANARYANSWER takes metformin."}})
     assert "canary" not in json.dumps(card).lower()
-
-
-def test_preference_accuracy_by_hand() -> None:
-    row = {"chosen_policy": -10.0, "chosen_reference": -12.0, "rejected_policy": -9.0, "rejected_reference": -10.0}
-    lost = {**row, "chosen_policy": -12.0, "edit": "dose"}  # chosen 0, rejected 1
-    tied = {**row, "chosen_policy": -11.0}
-    out = preference_accuracy([{**row, "id": 1, "edit": "drug"}, {**lost, "id": 2}, {**tied, "id": 3}])
-    assert (out["all"]["k"], out["all"]["n"]) == (1, 3)
-    assert out["drug"]["value"] == 1.0 and out["dose"]["value"] == 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from posology import __version__
-from posology.cli import ask, cases, data, evaluate, generate, kb, own, results, stages
+from posology.cli import ask, cases, data, evaluate, generate, kb, own, results, score, stages
 
 app = typer.Typer(
     name="posology",
@@ -31,9 +31,9 @@ def root(
 
 
 app.command("run")(stages.run)
-app.command("pretrain")(stages.pretrain)
-for name in ("sft", "reward", "ppo", "dpo"):
+for name in ("pretrain", "sft", "reward", "ppo", "dpo"):
     app.command(name)(getattr(own, name))
+app.command("score")(score.score)
 app.command("generate")(generate.generate)
 app.command("merge")(generate.merge)
 app.command("doctor")(evaluate.doctor)

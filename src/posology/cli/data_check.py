@@ -106,7 +106,7 @@ def _tables(found: Survey, options: ReadOptions, unit: str) -> list[tuple[str, l
     """Title, columns and rows of each table that has any."""
     tally = found.tally
     fates = [
-        ("used", tally.used, "to learn from" if found.opened.shape.holds == "examples" else "as pairs"),
+        ("used", tally.used, "as pairs" if found.opened.shape.holds == "pairs" else "to learn from"),
         ("another label", tally.unused, f"only {', '.join(options.labels)} {'is' if len(options.labels) == 1 else 'are'} used"),
         ("bad", tally.skipped, "passed over; the reasons are below"),
         ("blank", tally.blank, "nothing in any column"),

@@ -1,4 +1,4 @@
-"""`posology sft`, `dpo`, `reward` and `ppo`: with --config a stage of the taught run, with --model the user's own model.
+"""`posology pretrain`, `sft`, `dpo`, `reward` and `ppo`: with --config a stage of the taught run, with --model the user's own model.
 
 One command each, so that what is learnt for the one serves for the other; options of the other kind are refused.
 """
@@ -20,6 +20,7 @@ from posology.intake.options import parse_columns, parse_labels
 from posology.own_config import (
     OwnDpoConfig,
     OwnPpoConfig,
+    OwnPretrainConfig,
     OwnRewardConfig,
     OwnSftConfig,
     S,
@@ -64,6 +65,32 @@ Seed = Annotated[int, typer.Option("--seed", min=0)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Engine = Annotated[str, typer.Option("--engine", help="single, or under torchrun ddp or fsdp2 (docs/many-gpus.md).")]
 AllowDownload = Annotated[bool, typer.Option("--allow-download", help="Fetch a hub model that is not on this machine.")]
+
+
+def pretrain(
+    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), model: Model = "", data: Data = "",
+    validation: Validation = "", column: Column = None, on_bad_row: OnBadRow = "stop", lora: Lora = "lora", bits: Bits = 4,
+    rank: Rank = 16, alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None,
+    batch: Batch = None, micro_batch: MicroBatch = 0, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
+    split_sections: Annotated[bool, typer.Option("--split-sections", help="Read each section of a text by itself.")] = False,
+    packing: Annotated[bool, typer.Option("--packing/--no-packing", help="Several short texts in one row.")] = True,
+    precision: Precision = "auto", checkpointing: Checkpointing = True, checkpoint_every: CheckpointEvery = 0,
+    seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
+) -> None:  # fmt: skip
+    """Train a language model from random weights on the knowledge base's sentences; with --model and --data, yours goes on
+    with plain texts (the column text).
+    """
+    if _taught(config, model, {"--data": data, "--validation": validation}):
+        stages.pretrain(_given(config), set_, name, runs)
+        return
+    values = {
+        **_shared(model, data, validation, column, "all", "keep", on_bad_row, False, epochs, batch, micro_batch,
+                  learning_rate, max_tokens, precision, checkpointing, checkpoint_every, seed, device, engine),
+        "lora": _lora(lora, bits, rank, alpha, dropout, targets), "packing": packing, "split_sections": split_sections,
+    }  # fmt: skip
+    from posology.recipes.own_pretrain import own_pretrain
+
+    _train(own_pretrain, OwnPretrainConfig, "pretrain", values, name, runs, allow_download=allow_download)
 
 
 def sft(

@@ -20,8 +20,12 @@ Output = Annotated[
     Path, typer.Option("--output", help="The page. What is kept of each run goes to results/ beside it.")
 ]
 
+Notice = Annotated[str, typer.Option("--notice", help="Whose the data are, and under which licence, where not ours.")]
 
-def results(run: RunNames = None, output: Output = Path("docs/RESULTS.md"), runs: Runs = Path("runs")) -> None:
+
+def results(
+    run: RunNames = None, output: Output = Path("docs/RESULTS.md"), runs: Runs = Path("runs"), notice: Notice = ""
+) -> None:  # fmt: skip
     """Keep each run's figures in results/RUN.json beside the page, and write the page from every run that is kept."""
     if output.is_dir():
         raise ConfigError(f"--output {output} is a folder", "name the page: docs/RESULTS.md")
@@ -33,8 +37,8 @@ def results(run: RunNames = None, output: Output = Path("docs/RESULTS.md"), runs
         raise ConfigError(f"two runs are called {sorted(twice)[0]}", "each is kept under its name: give each run once")
     folder = output.parent / "results"
     for one in found:
-        artifact(one)  # all are looked at before the first is kept
+        artifact(one, notice)  # all are looked at before the first is kept
     for one in found:
-        print(write_artifact(folder, one))
+        print(write_artifact(folder, one, notice))
     atomic_write_text(output, page(read_artifacts(folder)))
     print(output)

@@ -50,7 +50,8 @@ def evaluate_files(
     """Score the files, print the figures, and write the page where it is asked for."""
     if notes is None:
         raise ConfigError("--summaries needs the notes they summarise", "give --notes notes.csv")
-    from posology.evaluation.summaries import SCORE_FIELDS, evaluate_summaries, preference_accuracy
+    from posology.evaluation.preferences import SCORE_FIELDS, preference_accuracy
+    from posology.evaluation.summaries import evaluate_summaries
     from posology.intake.answers import read_answers, read_scores
     from posology.intake.tally import Tally
 
@@ -123,7 +124,7 @@ def _show(card: dict[str, Any], out: Console) -> None:
     systems = list(columns.values())
     rows = [[key, *(system[key] for system in systems)] for key in ("notes", "tuples")]
     rows.append(["F1", *(_number(system["f1"]) for system in systems)])
-    rows += [[title, *(_interval(system["measures"][key]) for system in systems)] for key, title in _SHOWN.items()]
+    rows += [[title, *(in_percent(system["measures"][key]) for system in systems)] for key, title in _SHOWN.items()]
     for part in ("precision", "recall", "f1"):
         found = [(system["against_reference"] or {}).get(part) for system in systems]
         if any(value is not None for value in found):
@@ -145,9 +146,9 @@ def _show(card: dict[str, Any], out: Console) -> None:
                 f"{c['first']} - {c['second']}",
                 _SHOWN.get(c["measure"], c["measure"].capitalize()),
                 c["n"],
-                _interval({**c, "value": c["difference"]}),
-                _p(c["p"]),
-                _p(c["p_holm"]),
+                in_percent({**c, "value": c["difference"]}),
+                p_of(c["p"]),
+                p_of(c["p_holm"]),
             ]
             for c in card["comparisons"]
         ]
@@ -155,7 +156,7 @@ def _show(card: dict[str, Any], out: Console) -> None:
             table("\nPaired, note by note", ["", "measure", "notes", "difference", "p", "Holm"], compared, {2, 3, 4, 5})
         )
     for name, share in card.get("preference_accuracy", {}).items():
-        out.print(f"preference accuracy, {name}: {_interval(share)} of {share['n']}")
+        out.print(f"preference accuracy, {name}: {in_percent(share)} of {share['n']}")
     show_reader(card["reader"], out)
     out.print(NOT_FOR_CARE)
 
@@ -182,11 +183,13 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
 
-def _interval(share: dict[str, Any]) -> str:
+def in_percent(share: dict[str, Any]) -> str:
+    """A share with its interval."""
     if share["value"] is None:
         return "–"
     return f"{100 * share['value']:.1f} ({100 * share['low']:.1f} to {100 * share['high']:.1f})"
 
 
-def _p(value: float | None) -> str:
+def p_of(value: float | None) -> str:
+    """A p-value; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"

@@ -268,26 +268,3 @@ def worst_cases(scores: Sequence[SummaryScore], limit: int) -> list[SummaryScore
     """Those with most unsupported statements, then most drugs left out; only such as have either."""
     bad = [score for score in scores if score.unsupported_statements or score.omitted]
     return sorted(bad, key=lambda s: (-len(s.wrong), -s.unsupported_statements, -len(s.omitted)))[:limit]
-
-
-# Preferences ----------------------------------------------------------------------------------------------------------
-
-SCORE_FIELDS = ("chosen_policy", "chosen_reference", "rejected_policy", "rejected_reference")
-
-
-def preference_accuracy(rows: Sequence[Mapping[str, Any]], draws: int = BOOTSTRAP) -> dict[str, Any]:
-    """Share of pairs whose chosen answer has the higher reference-adjusted reward, over all and by edit.
-
-    A row: id, the four summed log-probabilities of `SCORE_FIELDS`, and an edit's name if it has one. The reward is
-    log p(answer | policy) - log p(answer | reference), DPO's implicit reward over beta (Rafailov et al. 2023,
-    equation 5). A tie is no win.
-    """
-    by_edit: dict[str, list[tuple[bool, str]]] = {"all": []}
-    for row in rows:
-        margin = (row["chosen_policy"] - row["chosen_reference"]) - (row["rejected_policy"] - row["rejected_reference"])
-        for name in ("all", *([row["edit"]] if row.get("edit") else [])):
-            by_edit.setdefault(name, []).append((margin > 0, str(row["id"])))
-    return {
-        name: as_json(proportion([win for win, _ in wins], [note for _, note in wins], draws=draws))
-        for name, wins in by_edit.items()
-    }

@@ -1,4 +1,4 @@
-"""A row's values -> an Example or a Pair. BadRow says what is wrong with a value, and never what the value is."""
+"""A row's values -> an Example, a Pair or a Text. BadRow says what is wrong with a value, and never what the value is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from posology.intake.options import ReadOptions
-from posology.intake.records import Example, Pair, Turn
+from posology.intake.records import Example, Pair, Text, Turn
 from posology.intake.rows import MAX_TEXT, BadRow, Row, text_fault
-from posology.intake.shapes import ALIASES, ANSWERS, Shape
+from posology.intake.shapes import ALIASES, ANSWERS, CORRECTION, Shape
 
 ROLES = ("system", "user", "assistant")
 Turns = tuple[Turn, ...]
+NO_ERROR = ("", "na", "n/a", "none")  # what files write where no sentence is wrong
 
 # [Evidence: S2,1; Conf: 0.45]: which sentence supports a claim, and how sure its annotator was.
 _MARK = re.compile(r"\[[ \t]*evidence[ \t]*:[^\[\]]*\]", re.IGNORECASE)
@@ -60,6 +61,8 @@ def to_example(shape: Shape, row: Row, options: ReadOptions) -> Example:
 
 def to_pair(shape: Shape, row: Row, options: ReadOptions) -> Pair:
     """BadRow as above, and where both answers are the same or do not answer the same."""
+    if shape.columns == CORRECTION:
+        return _corrected(row, options)
     names = [options.column(name) for name in ("chosen", "rejected")]
     (before, chosen), (other, rejected) = (_answer(row, name, options) for name in names)
     apart = BadRow(f"its {names[0]} and its {names[1]} do not answer the same")
@@ -82,6 +85,38 @@ def to_pair(shape: Shape, row: Row, options: ReadOptions) -> Pair:
         row.number, id_of(row, options) or str(row.number), prompt, chosen, rejected,
         is_note=shape.columns[0] == "clinical_note", history=history, edit=_edit(row, options),
     )  # fmt: skip
+
+
+def to_text(row: Row, options: ReadOptions) -> Text:
+    """BadRow where there is no text, or where it is unfit."""
+    name = options.column("text")
+    return Text(row.number, id_of(row, options) or str(row.number), _text(_value(row, name), name))
+
+
+def _corrected(row: Row, options: ReadOptions) -> Pair:
+    """The rest of the text is the note; the sentence that should stand in it is chosen, the one that does is rejected."""
+    name, right, wrong = (options.column(column) for column in CORRECTION)
+    text = _text(_value(row, name), name)
+    rejected = str(row.values.get(wrong) or "").strip()
+    if rejected.casefold() in NO_ERROR:
+        raise BadRow(f"it has no {wrong}: nothing in it is wrong")
+    chosen = _text(_value(row, right), right).strip()
+    if chosen == rejected:
+        raise BadRow(f"its {wrong} and its {right} are the same")
+    if text.count(rejected) != 1:
+        raise BadRow(f"its {wrong} does not stand in its {name}, or stands there more than once")
+    note = " ".join(part.strip() for part in text.split(rejected) if part.strip())
+    if not note:
+        raise BadRow(f"its {name} holds nothing but its {wrong}")
+    return Pair(
+        row.number,
+        id_of(row, options) or str(row.number),
+        note,
+        chosen,
+        rejected,
+        is_note=True,
+        edit=_edit(row, options),
+    )
 
 
 def pair_row(pair: Pair) -> dict[str, Any]:

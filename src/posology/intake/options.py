@@ -20,6 +20,9 @@ COLUMNS = {
     "messages": "a whole conversation: [{role, content}, ...]",
     "chosen": "the better answer",
     "rejected": "the worse answer",
+    "text": "plain text to read: a note, a section of one; or a text with one wrong sentence",
+    "error_sentence": "the wrong sentence of the text, as it stands there; empty or NA where none is wrong",
+    "corrected_sentence": "what should stand in its place",
     "edit": "what is wrong with the worse answer; `strategy` is read where a file has no `edit`",
 }
 

@@ -1,4 +1,4 @@
-"""Read a user's file: rows -> examples or pairs, one at a time.
+"""Read a user's file: rows -> examples, pairs or texts, one at a time.
 
     tally = Tally()
     for example in read_examples(Path("train.csv"), ReadOptions(on_bad_row="skip", rejects=Path("rejects.jsonl")), tally):
@@ -18,11 +18,11 @@ from typing import Any
 
 from posology.errors import ConfigError, UserError
 from posology.intake.arrowfile import arrow_columns, arrow_rows, parquet_columns, parquet_rows
-from posology.intake.convert import has_marks, id_of, label_of, to_example, to_pair
+from posology.intake.convert import has_marks, id_of, label_of, to_example, to_pair, to_text
 from posology.intake.csvfile import csv_header, csv_rows
 from posology.intake.jsonl import jsonl_columns, jsonl_rows
 from posology.intake.options import ReadOptions
-from posology.intake.records import Example, Pair
+from posology.intake.records import Example, Pair, Text
 from posology.intake.rejects import rejects_to
 from posology.intake.rows import BadRow, Row
 from posology.intake.seen import Seen
@@ -45,8 +45,17 @@ def read_examples(path: Path, options: ReadOptions = DEFAULT, tally: Tally | Non
 
 
 def read_pairs(path: Path, options: ReadOptions = DEFAULT, tally: Tally | None = None) -> Iterator[Pair]:
-    """Preferences, streamed: {prompt, chosen, rejected} or {clinical_note, chosen, rejected}. Otherwise as above."""
+    """Preferences, streamed: {prompt, chosen, rejected}, {clinical_note, chosen, rejected}, or a text with its
+    error_sentence and its corrected_sentence. Otherwise as above.
+    """
     opened = open_data(path, options, "pairs")
+    tally = Tally() if tally is None else tally
+    return _all_used(path, read_records(opened, tally), tally)
+
+
+def read_texts(path: Path, options: ReadOptions = DEFAULT, tally: Tally | None = None) -> Iterator[Text]:
+    """Plain texts, streamed: {text}. Otherwise as above."""
+    opened = open_data(path, options, "texts")
     tally = Tally() if tally is None else tally
     return _all_used(path, read_records(opened, tally), tally)
 
@@ -63,8 +72,8 @@ class Opened:
 
 
 def open_data(path: Path, options: ReadOptions = DEFAULT, holds: str = "") -> Opened:
-    """Find the files and tell their shape. `holds`: "examples", "pairs" or "prompts" are asked for; "" takes either of
-    the first two.
+    """Find the files and tell their shape. `holds`: "examples", "pairs", "texts" or "prompts" are asked for; "" takes
+    any of the first three.
     """
     source = find_source(path, options.split)
     if options.rejects is not None and options.rejects.absolute() in {file.absolute() for file in source.files}:
@@ -78,8 +87,8 @@ def open_data(path: Path, options: ReadOptions = DEFAULT, holds: str = "") -> Op
     return Opened(source, shape, tuple(columns), there, options)
 
 
-def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair]:
-    """The records of either kind, one at a time. UserError at a bad row, where bad rows stop."""
+def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair | Text]:
+    """The records of any kind, one at a time. UserError at a bad row, where bad rows stop."""
     options = opened.options
     ids, wanted = Seen(), {label.casefold() for label in options.labels}
     tally.wanted = options.labels
@@ -99,7 +108,7 @@ def read_records(opened: Opened, tally: Tally) -> Iterator[Example | Pair]:
                 yield record
 
 
-def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally) -> Example | Pair | None:
+def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally) -> Example | Pair | Text | None:
     """What a row becomes; None for a blank one, or one of another label."""
     if row.fault:
         raise BadRow(row.fault, row.detail)
@@ -113,7 +122,11 @@ def _record(opened: Opened, row: Row, wanted: set[str], ids: Seen, tally: Tally)
         if wanted and label.casefold() not in wanted:
             tally.unused += 1
             return None
-    record = to_example(shape, row, options) if shape.holds == "examples" else to_pair(shape, row, options)
+    record: Example | Pair | Text
+    if shape.holds == "texts":
+        record = to_text(row, options)
+    else:
+        record = (to_example if shape.holds == "examples" else to_pair)(shape, row, options)
     identity = require_id(row, options) if "id" in opened.read else id_of(row, options)
     if identity and (first := ids.first(identity, row.number)):
         together = " of all files together" if len(opened.source.files) > 1 else ""
@@ -169,7 +182,7 @@ def stopped(file: Path, row: Row, bad: BadRow, more: str = "") -> UserError:
     return UserError(f"{file} row {row.number}{line}: {bad.reason}{detail}", hint)
 
 
-def _all_used(path: Path, records: Iterator[Example | Pair], tally: Tally) -> Iterator[Any]:
+def _all_used(path: Path, records: Iterator[Example | Pair | Text], tally: Tally) -> Iterator[Any]:
     """The records; at the end UserError where there was none."""
     yield from records
     if not tally.used:

@@ -28,6 +28,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Text:
+    """One row of plain text, all of which is read."""
+
+    row: int
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Pair:
     """One row of preference: `rejected` is the worse answer. `edit` names what is wrong with it, where that is known."""
 

@@ -13,20 +13,22 @@ from posology.intake.options import ReadOptions, meant
 
 @dataclass(frozen=True)
 class Shape:
-    """`columns` must be there; a row holds an example to learn from, a pair of answers to prefer among, or a prompt."""
+    """`columns` must be there; a row holds an example, a pair of answers to prefer among, a text to read, or a prompt."""
 
-    holds: Literal["examples", "pairs", "prompts"]
+    holds: Literal["examples", "pairs", "texts", "prompts"]
     columns: tuple[str, ...]
     words: str
 
     @property
     def optional(self) -> tuple[str, ...]:
-        if self.holds == "pairs":
-            return ("id", "edit")
+        if self.holds in ("pairs", "texts"):
+            return ("id", "edit") if self.holds == "pairs" else ("id",)
         answer = ANSWERS.get(self.columns[0], ()) if self.holds == "prompts" else ()
         return ("id", "label", *answer)
 
 
+CORRECTION = ("text", "corrected_sentence", "error_sentence")  # as of all pairs: what is asked, chosen, rejected
+USED_BY = {"examples": "posology sft", "pairs": "posology dpo", "texts": "posology pretrain"}
 # In this order: a file with the columns of several is taken for the first, unless --column names another's.
 SHAPES = (
     Shape("pairs", ("prompt", "chosen", "rejected"), "preferences: a better and a worse answer to a prompt"),
@@ -35,6 +37,8 @@ SHAPES = (
     Shape("examples", ("clinical_note", "model_summary"), "clinical notes with their summaries"),
     Shape("examples", ("prompt", "completion"), "prompts with their completions"),
     Shape("examples", ("messages",), "conversations"),
+    Shape("pairs", CORRECTION, "texts with one wrong sentence and its correction"),
+    Shape("texts", ("text",), "plain texts"),
 )
 # What is asked, whether or not an answer stands beside it.
 PROMPTS = (
@@ -48,7 +52,7 @@ _NAME = re.compile(r"(?=.{1,40}$)[^\W\d][\w.()/#%:+-]*( [\w.()/#%:+-]+){0,2}")  
 
 
 def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str = "") -> Shape:
-    """The shape of a file with the columns `there`; `holds` asks for examples, pairs or prompts.
+    """The shape of a file with the columns `there`; `holds` asks for examples, pairs, texts or prompts.
 
     ConfigError for a --column that the file does not have, or that its shape does not use; UserError for a file of no
     known shape, one that holds the other kind, or one that has a column twice.
@@ -62,8 +66,7 @@ def shape_of(where: str, there: Sequence[str], options: ReadOptions, holds: str 
         raise _no_shape(where, there, options, holds)
     wanted = [shape for shape in having if holds in ("", shape.holds)]
     if not wanted:
-        other = "posology sft" if holds == "pairs" else "posology dpo"
-        raise UserError(f"{where} holds {having[0].words}, not {holds}", f"they are for {other}")
+        raise UserError(f"{where} holds {having[0].words}, not {holds}", f"they are for {USED_BY[having[0].holds]}")
     shape = max(wanted, key=lambda shape: sum(name in options.columns for name in shape.columns))
     if unused := [name for name in options.columns if name not in (*shape.columns, *shape.optional)]:
         theirs = options.columns[unused[0]]

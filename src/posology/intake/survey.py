@@ -14,7 +14,7 @@ from typing import Any
 
 from posology.intake.options import ReadOptions
 from posology.intake.read import Opened, open_data, read_records
-from posology.intake.records import Example, Pair
+from posology.intake.records import Example, Pair, Text
 from posology.intake.seen import Seen
 from posology.intake.shapes import names_to_show
 from posology.intake.tally import FIRST, Tally
@@ -101,11 +101,12 @@ def survey(path: Path, options: ReadOptions, length: Callable[[str], int] = word
             repeated_prompts.add(record.row)
         if wholes.first("\0".join(texts), record.row):
             repeated.add(record.row)
-        if any(_garbled(text) for text in texts):
+        if any(is_garbled(text) for text in texts):
             garbled.add(record.row)
-        lengths = [length(text) for text in texts]
-        together = lengths[0] + max(lengths[1:])
-        for name, value in zip([*_names(opened), TOGETHER], [*lengths, together], strict=True):
+        lengths = dict(zip(_names(opened), map(length, texts), strict=True))
+        if len(texts) > 1:
+            lengths[TOGETHER] = length(texts[0]) + max(length(text) for text in texts[1:])
+        for name, value in lengths.items():
             measured.setdefault(name, _Measure()).add(value, record.row)
     found = {name: measure.lengths() for name, measure in measured.items()}
     return Survey(opened, tally, found, repeated_prompts, repeated, garbled)
@@ -136,8 +137,10 @@ class _Measure:
         raise AssertionError("a measure without rows")
 
 
-def _texts(record: Example | Pair) -> list[str]:
-    """The prompt with what came before it, and the answers."""
+def _texts(record: Example | Pair | Text) -> list[str]:
+    """The prompt with what came before it, and the answers; or the text."""
+    if isinstance(record, Text):
+        return [record.text]
     prompt = "\n".join([*(turn.content for turn in record.history), record.prompt])
     return [prompt, record.completion] if isinstance(record, Example) else [prompt, record.chosen, record.rejected]
 
@@ -151,5 +154,6 @@ def _names(opened: Opened) -> list[str]:
     return ["before the answers", *names] if shape.columns == ("chosen", "rejected") else names
 
 
-def _garbled(text: str) -> bool:
+def is_garbled(text: str) -> bool:
+    """Whether a text shows characters that were lost before it came here: "â‰¥" for "≥"."""
     return not text.isascii() and (_LOST in text or _MOJIBAKE.search(text) is not None)

@@ -142,13 +142,13 @@ def _assemble(
     members = tuple(_open_member(stage.member(k).final, base) for k in range(settings.members))
     unit = Ensemble(members, (0.0,) * len(members), (1.0,) * len(members), "mean", 0.0, precision)
     picked = stream(settings.seed, "reference answers").sample(train, min(REFERENCES, len(train)))
-    score_MB = _scores(unit, [pair.chosen for pair in picked], layout.pad)
+    score_MB = ensemble_scores(unit, [pair.chosen for pair in picked], layout.pad)
     mean, std = score_MB.mean(1).tolist(), score_MB.std(1, unbiased=False).clamp_min(1e-6).tolist()
     for number, member in enumerate(members):
         save_scalar_model(member, folder / f"member-{number}", merged=not is_lora(member.trunk))
     ensemble = Ensemble(members, tuple(mean), tuple(std), "mean_minus_std", 0.5, precision)
     chosen_B, rejected_B = (
-        ensemble.combine(_scores(ensemble, [getattr(pair, side) for pair in heldout], layout.pad))
+        ensemble.combine(ensemble_scores(ensemble, [getattr(pair, side) for pair in heldout], layout.pad))
         for side in ("chosen", "rejected")
     )
     right = int((chosen_B > rejected_B).sum())
@@ -165,7 +165,7 @@ def _assemble(
     copy_tokenizer(source.folder, folder)
 
 
-def _scores(ensemble: Ensemble, rows: list[Any], pad: int, size: int = 16) -> torch.Tensor:
+def ensemble_scores(ensemble: Ensemble, rows: list[Any], pad: int, size: int = 16) -> torch.Tensor:
     """(M, B) of scores, some rows at a time."""
     device = device_of(ensemble.members[0])
     parts = [ensemble.normalised(sequence_batch(rows[i : i + size], pad).to(device)) for i in range(0, len(rows), size)]

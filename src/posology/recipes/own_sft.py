@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
 import torch
 
+from posology.intake.options import ReadOptions
 from posology.intake.read import read_examples
-from posology.intake.records import Example
+from posology.intake.tally import Tally
 from posology.models.families import require_same_loss
 from posology.models.lora import trainable_parameters
 from posology.models.memory import checkpoint_activations
 from posology.models.precision import pick_precision
-from posology.models.source import load_trainable, weights_type
+from posology.models.source import Source, load_trainable, weights_type
 from posology.objectives.keep_best import KeepBest
 from posology.objectives.next_token import NextToken, to_batch
-from posology.own_config import OwnSftConfig
+from posology.own_config import OwnPretrainConfig, OwnSftConfig
 from posology.recipes.own_materials import (
     Rows,
+    T,
     about_of,
     encode_rows,
     find_model,
@@ -37,7 +43,7 @@ from posology.recipes.own_materials import (
 from posology.runs import Run, Stage
 from posology.seeds import seed_of
 from posology.text.chat import Encoded
-from posology.text.layout import PromptLayout, encode_answered
+from posology.text.layout import encode_answered
 from posology.text.packing import pack
 from posology.training.fit import fit
 from posology.training.progress import Progress
@@ -48,14 +54,25 @@ PARENTS = ("sft", "dpo", "ppo", "pretrain")  # of a run that is given as --model
 def own_sft(
     settings: OwnSftConfig, run: Run, progress: Progress | None = None, *, allow_download: bool = False
 ) -> Stage:
-    progress = progress or Progress()
-    engine, device = join(settings)
     stage = run.stage("sft")
     source = find_model(settings.model, run, PARENTS, allow_download=allow_download)
     layout = layout_for(source, settings)
-    train = read_rows(read_examples, settings.data, settings, stage.path / "rejects.jsonl")
+    return next_token_stage(
+        settings, run, stage, source, read_examples, lambda row: encode_answered(layout, row, row.completion),
+        about_of(settings, stage, layout), progress or Progress(),
+    )  # fmt: skip
+
+
+def next_token_stage(
+    settings: OwnSftConfig | OwnPretrainConfig, run: Run, stage: Stage, source: Source,
+    read: Callable[[Path, ReadOptions, Tally], Iterable[T]], encode: Callable[[T], Encoded], about: dict[str, Any],
+    progress: Progress,
+) -> Stage:  # fmt: skip
+    """Train on the rows that `read` gives and `encode` lays out; `about` is what posology.json will tell."""
+    engine, device = join(settings)
+    train = read_rows(read, settings.data, settings, stage.path / "rejects.jsonl")
     heldout = (
-        read_rows(read_examples, settings.validation, settings, stage.path / "rejects-validation.jsonl")
+        read_rows(read, settings.validation, settings, stage.path / "rejects-validation.jsonl")
         if settings.validation
         else None
     )
@@ -64,8 +81,15 @@ def own_sft(
     if stage.is_finished(made_of):
         return stage
     require_same(stage, settings, inputs)
-    encoded = encode_examples(layout, train, settings, settings.data, progress)
-    watched = encode_examples(layout, heldout, settings, settings.validation, progress) if heldout else []
+
+    def encoded_rows(rows: Rows[T], path: str) -> list[Encoded]:
+        return encode_rows(
+            rows, encode, len, settings.max_tokens, skip=settings.reading.on_bad_row == "skip", path=path,
+            progress=progress,
+        )  # fmt: skip
+
+    encoded = encoded_rows(train, settings.data)
+    watched = encoded_rows(heldout, settings.validation) if heldout else []
 
     lora = settings.lora.adapters
     tell_memory(source, settings, engine, device, progress, sequences=1, copies=1)
@@ -79,7 +103,7 @@ def own_sft(
     if settings.checkpointing:
         checkpoint_activations(model)
     objective = NextToken(
-        "sft", model, encoded, watched, tokens=settings.batch * settings.max_tokens, row=settings.max_tokens,
+        stage.name, model, encoded, watched, tokens=settings.batch * settings.max_tokens, row=settings.max_tokens,
         seed=settings.seed, precision=precision, vocabulary=model.config.get_text_config().vocab_size,
         micro_batches=micro_batches(settings, engine.world), packing=settings.packing, engine=engine,
     )  # fmt: skip
@@ -92,7 +116,7 @@ def own_sft(
     )  # fmt: skip
     fit(
         kept, fit_config(settings, steps, -(-steps // settings.epochs)), stage, seed=settings.seed, fingerprint=made_of,
-        progress=progress, save_final=trained_saver(source, about_of(settings, stage, layout)), engine=engine,
+        progress=progress, save_final=trained_saver(source, about), engine=engine,
     )  # fmt: skip
     write_stats(
         run, stage, examples=len(encoded), validation_examples=len(watched), epochs=settings.epochs, batch=settings.batch,
@@ -100,16 +124,6 @@ def own_sft(
         parameters=sum(p.numel() for p in model.parameters()), precision=precision.name, device=device.type,
     )  # fmt: skip
     return stage
-
-
-def encode_examples(
-    layout: PromptLayout, rows: Rows[Example], settings: OwnSftConfig, path: str, progress: Progress
-) -> list[Encoded]:
-    """The rows that fit; the rest is named by number, or stops the run."""
-    return encode_rows(
-        rows, lambda row: encode_answered(layout, row, row.completion), len, settings.max_tokens,
-        skip=settings.reading.on_bad_row == "skip", path=path, progress=progress,
-    )  # fmt: skip
 
 
 @torch.no_grad()

@@ -9,7 +9,11 @@ from typing import Any
 
 from posology.evaluation.over_seeds import OverSeeds, over_seeds
 from posology.evaluation.statistics import holm
-from posology.report.results import Artifact
+from posology.report.markdown import share as _cell
+from posology.report.markdown import table as _table
+from posology.report.markdown import value as _value
+from posology.report.own_page import own_page
+from posology.report.results import OWN, Artifact
 from posology.report.text import clock, p_value, signed, stage_name, words
 
 NOTICE = "Not for care of patients: no clinician has reviewed these facts or answers."
@@ -34,10 +38,12 @@ SEEDS_FOR_A_CLAIM = 3
 
 
 def page(runs: Sequence[Artifact]) -> str:
-    """The whole page."""
+    """The whole page: taught runs by configuration, then runs on users' or public data."""
     parts = [HEAD]
-    for config, group in groupby(runs, key=lambda run: str(run["config"])):
+    taught = [run for run in runs if run.get("kind") != OWN]
+    for config, group in groupby(taught, key=lambda run: str(run["config"])):
         parts += _config(config, list(group))
+    parts += own_page([run for run in runs if run.get("kind") == OWN])
     return "\n".join(parts if runs else [HEAD.rstrip("\n"), NOTHING.rstrip("\n")]).rstrip("\n") + "\n"
 
 
@@ -237,30 +243,6 @@ def _comparison_text(runs: Sequence[Artifact]) -> str:
 
 
 # Words ----------------------------------------------------------------------------------------------------------------
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    if not rows:
-        return ""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return (
-        "\n".join("| " + " | ".join("" if cell is None else str(cell) for cell in line) + " |" for line in lines) + "\n"
-    )
-
-
-def _cell(name: str, cell: Mapping[str, Any] | None) -> str:
-    """k / n, the value, its interval and its verdict."""
-    if cell is None or cell.get("value") is None:
-        return "none"
-    counted = f"{cell['k']:,} / {cell['n']:,} = " if cell.get("k") is not None else ""
-    ends = ", ".join(_value(name, cell[end]).removesuffix(" %") for end in ("low", "high"))
-    return f"{counted}{_value(name, cell['value'])} [{ends}] {cell.get('verdict', '')}".rstrip()
-
-
-def _value(name: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f}" if name.startswith("usefulness") else f"{100 * value:.1f} %"
 
 
 def _mean(cells: Sequence[Mapping[str, Any] | None]) -> float | None:

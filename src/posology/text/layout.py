@@ -84,6 +84,12 @@ def encode_asked(layout: PromptLayout, asked: Asked) -> list[int]:
     return _prompt_ids(layout, _prompt_text(layout, asked))
 
 
+def encode_text(layout: PromptLayout, text: str) -> Encoded:
+    """A plain text with its end token; scored: all but the first token, which nothing comes before."""
+    ids = [*_prompt_ids(layout, text.strip()), layout.end]
+    return Encoded(ids, [False] + [True] * (len(ids) - 1))
+
+
 def encode_answered(layout: PromptLayout, asked: Asked, answer: str) -> Encoded:
     """Prompt, answer and end token; scored: the answer's own tokens and the end token."""
     return encode_answers(layout, asked, (answer,))[0]
