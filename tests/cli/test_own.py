@@ -14,9 +14,9 @@ from posology.cli import main
 from posology.files import read_jsonl
 
 from ..family_models import save_family
-from ..recipes.own_files import write_notes, write_pairs
+from ..recipes.own_files import write_notes
 
-CANARY = "Zyxwvut"  # in every field of every row; nothing but answers and merged files may hold it
+CANARY = "Zyxwvut"  # in the rows of a test: nothing that is said may hold it
 SHORT = [
     "--precision",
     "fp32",
@@ -145,41 +145,30 @@ def test_a_taught_run_s_name_is_not_taken(posology: Command, tmp_path: Path) -> 
     assert code == 1 and "another name with --run" in err
 
 
-def marked(path: Path) -> None:
-    """Put the canary into every field that holds text of a patient."""
-    text = path.read_text()
-    for word in ("Patient", "twice daily"):
-        text = text.replace(word, f"{word} {CANARY}")
-    path.write_text(text)
-
-
-def test_notes_stay_where_they_were(posology: Command, tmp_path: Path) -> None:
-    """A canary in every row: nothing that is written or said holds it, whether the work succeeds or fails."""
+def test_a_run_of_one_s_own_is_told_from_a_taught_one(posology: Command, tmp_path: Path) -> None:
+    """What is refused leaves a finished run as it was, and commands of the exam say what serves instead."""
     save_family(tmp_path / "base", "llama")
-    for name in ("train.csv", "val.csv"):
-        write_notes(tmp_path / name, 6)
-        marked(tmp_path / name)
-    for name in ("pairs.jsonl", "held.jsonl"):
-        write_pairs(tmp_path / name, 6)
-        marked(tmp_path / name)
-    said = []
-    for arguments in (
-        ["sft", "--model", "base", "--data", "train.csv", "--validation", "val.csv", "--run", "a", *SHORT],
-        ["dpo", "--model", "a", "--pairs", "pairs.jsonl", "--validation", "held.jsonl", "--run", "a", *SHORT],
-        ["reward", "--model", "a", "--pairs", "pairs.jsonl", "--validation", "held.jsonl", "--run", "a", *SHORT],
-        ["sft", "--model", "base", "--data", "train.csv", "--run", "b", "--max-tokens", "16"],
-        ["sft", "--model", "base", "--data", "train.csv", "--run", "b", "--max-tokens", "16", "--on-bad-row", "skip"],
-        ["sft", "--model", "base", "--data", "train.csv", "--run", "c", "--column", "clinical_note=label", "--learning-rate", "9"],
-        ["sft", "--model", "a", "--data", "pairs.jsonl", "--run", "d"],
-        ["generate", "--model", "a", "--note", f"{CANARY} " * 400],
-    ):  # fmt: skip
-        _, out, err = posology(*arguments)
-        said.append(out + err)
-    assert (tmp_path / "runs/a/reward/final/heldout.json").is_file(), said[2]
-    assert not any(CANARY in text for text in said)
-    written = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
-    assert len(written) > 30
-    assert not [path for path in written if CANARY.encode() in path.read_bytes()]
+    write_notes(tmp_path / "train.csv", 4)
+    training = ["sft", "--model", "base", "--data", "train.csv", "--run", "notes", *SHORT]
+    assert posology(*training)[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file()}
+    code, _, err = posology(*training, "--learning-rate", "0.5")
+    assert code == 1 and "was begun with learning_rate" in err
+    for arguments in (["evaluate", "notes"], ["report", "runs/notes"], ["ask", "a question", "--run", "notes"]):
+        code, _, err = posology(*arguments)
+        assert code == 1 and "data of your own" in err and "posology generate --model" in err
+    assert {path: path.read_bytes() for path in before} == before
+    code, _, err = posology("sft", "--model", "base", "--data", "absent.csv", "--run", "other")
+    assert code == 1 and not (tmp_path / "runs" / "other").exists()
+
+
+def test_ctrl_c_before_training_is_one_word(posology: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("posology.cli.own.own_settings", pressed)
+    code, _, err = posology("sft", "--model", "base", "--data", "train.csv", "--run", "a")
+    assert code == 130 and err.strip() == "interrupted"
 
 
 def test_from_corrected_texts_to_scored_pairs(posology: Command, tmp_path: Path) -> None:

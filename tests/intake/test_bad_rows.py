@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from posology.errors import ConfigError, UserError
 from posology.intake.options import ReadOptions
+from posology.intake.prompts import read_notes, read_prompts
 from posology.intake.read import read_examples
 from posology.intake.rows import MAX_ROW, MAX_TEXT
 from posology.intake.tally import OTHER, Tally
@@ -306,3 +307,17 @@ def test_rejects_never_overwrite_what_is_read(tmp_path: Path) -> None:
     path = between(tmp_path, "csv", b"n2,,s,factual\n")
     with pytest.raises(ConfigError, match="the rejects would overwrite"):
         read_examples(path, ReadOptions(on_bad_row="skip", rejects=path))
+
+
+def test_asking_does_not_judge_the_answers_that_are_there(tmp_path: Path) -> None:
+    """A summary that cannot be read spoils the row for whoever compares with it, and for nobody else."""
+    rows = [
+        {"id": n, "clinical_note": "Note.", "model_summary": summary}
+        for n, summary in enumerate(["Fine.", 7, " ", None])
+    ]
+    path = write(tmp_path / "a.jsonl", as_jsonl(rows))
+    assert [prompt.error for prompt in read_prompts(path, ReadOptions(labels=()))] == [""] * 4
+    tally = Tally()
+    found = list(read_notes(path, ReadOptions(labels=(), on_bad_row="skip"), tally))
+    assert [(note.id, note.completion) for note in found] == [("0", "Fine."), ("2", ""), ("3", "")]
+    assert dict(tally.bad) == {"its model_summary is not text": 1}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import torch
 
 from posology.config import ModelConfig
@@ -29,14 +27,6 @@ CASES = [
     for make in (metformin_28, metformin_60, amoxicillin_20, warfarin_ibuprofen)
 ]
 PROBES = make_probes(CASES, NAMES, per_kind=16)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def answers(drug: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from rich.table import Table
 from posology.config import UserError
 from posology.runs import is_leader
 
+HERE = Path(__file__).resolve().parents[1]
 NOT_FOR_CARE = "Not for care of patients: no clinician has reviewed these facts or answers."
 
 
@@ -29,8 +32,16 @@ def explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         print(f"error: {error.strerror}: {error.filename}", file=sys.stderr)
         return 1
-    print(f"error: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
-    print("hint: this is a fault of posology's own; run again with --debug for the traceback", file=sys.stderr)
+    if _out_of_memory(error):
+        hint = "fewer rows at a time (--micro-batch, or --rows), a lower --max-tokens, --lora qlora, or a smaller model"
+        print(f"error: out of memory {_place(error)}\nhint: {hint}", file=sys.stderr)
+        return 1
+    # What a library says of a fault may quote a patient's note, so the place is told and not the words.
+    print(f"error: {type(error).__name__} {_place(error)}", file=sys.stderr)
+    print(
+        "hint: this is a fault of posology's own; --debug shows all of it, which may hold text of your data",
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -43,6 +54,21 @@ def _speaks() -> bool:
     from posology.training.engine import is_first
 
     return is_first("error")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # then it cannot be torch's, and the import would take seconds
+        return isinstance(error, MemoryError)
+    from posology.models.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _place(error: Exception) -> str:
+    """The innermost of our own lines that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if HERE in Path(frame.filename).parents]
+    return f"in {Path(ours[-1].filename).relative_to(HERE)}, line {ours[-1].lineno}" if ours else "outside of posology"
 
 
 def console() -> Console:

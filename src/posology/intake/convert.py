@@ -131,23 +131,26 @@ def pair_row(pair: Pair) -> dict[str, Any]:
     return {"id": pair.id, **asked, "chosen": pair.chosen, "rejected": pair.rejected, "edit": pair.edit}
 
 
-def to_prompt(shape: Shape, row: Row, options: ReadOptions) -> Example:
-    """What is asked: a note, a prompt, or a conversation; with the answer that stands beside it, "" where none does."""
+def to_prompt(shape: Shape, row: Row, options: ReadOptions, *, answers: bool = False) -> Example:
+    """What is asked: a note, a prompt, or a conversation. `answers`: with its label and the answer that stands beside it,
+    "" where none does; otherwise nothing else of the row is judged.
+    """
     name = options.column(shape.columns[0])
     answer = ""
     if shape.columns == ("messages",):
         turns = _turns(_value(row, name), name, options)
         if turns[-1].role == "assistant":
-            turns, answer = _conversation(turns, name)
+            turns, answer = turns[:-1], turns[-1].content
         history, prompt = _asked(turns, name)
     else:
         history, prompt = _prompt(row, name, options)
         (beside,) = (options.column(column) for column in ANSWERS[shape.columns[0]])
-        if row.values.get(beside) not in (None, ""):
+        if answers and str(row.values.get(beside) or "").strip():
             answer = _answer(row, beside, options)[1]
     return Example(
         row.number, id_of(row, options) or str(row.number), prompt, answer,
-        is_note=shape.columns[0] == "clinical_note", history=history, label=label_of(row, options),
+        is_note=shape.columns[0] == "clinical_note", history=history,
+        label=label_of(row, options) if answers else "",
     )  # fmt: skip
 
 

@@ -1,8 +1,7 @@
 """Read what is asked without asking for answers: the notes that a model is to summarise, or that summaries are held to.
 
 A text file holds one note a line; CSV, JSONL, Parquet and dataset folders are read as for training, by the columns
-clinical_note, prompt or messages. The answer that stands beside a note, if any, comes with it.
-"""
+clinical_note, prompt or messages."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ class Prompt:
 
 def read_prompts(path: Path, options: ReadOptions) -> Iterator[Prompt]:
     """Every row of the labels asked for, in order; a bad one is told, not fatal. UserError for a file of another kind."""
-    for _, row, found in _rows(path, options):
+    for _, row, found in _rows(path, options, answers=False):
         if isinstance(found, BadRow):
             yield Prompt(row.number, _id(row, options), None, found.reason)
         else:
@@ -42,9 +41,11 @@ def read_prompts(path: Path, options: ReadOptions) -> Iterator[Prompt]:
 
 
 def read_notes(path: Path, options: ReadOptions, tally: Tally | None = None) -> Iterator[Example]:
-    """The same rows; bad ones stop, or are counted in `tally` and passed over, as in training."""
+    """The same rows; bad ones stop, or are counted in `tally` and passed over, as in training. The answer and the label that
+    stand beside a note come with it.
+    """
     tally = Tally() if tally is None else tally
-    for file, row, found in _rows(path, options):
+    for file, row, found in _rows(path, options, answers=True):
         tally.rows += 1
         if isinstance(found, BadRow):
             if options.on_bad_row == "stop":
@@ -57,7 +58,7 @@ def read_notes(path: Path, options: ReadOptions, tally: Tally | None = None) -> 
         raise nothing_used(path, tally)
 
 
-def _rows(path: Path, options: ReadOptions) -> Iterator[tuple[Path, Row, Example | BadRow]]:
+def _rows(path: Path, options: ReadOptions, *, answers: bool) -> Iterator[tuple[Path, Row, Example | BadRow]]:
     """Every row but blank ones and those of other labels: its file, itself, and what it asks or what is wrong with it."""
     if path.suffix.lower() in TEXT:
         shape, rows, has_ids, is_csv = PROMPTS[0], _lines(path, options), False, False
@@ -75,7 +76,7 @@ def _rows(path: Path, options: ReadOptions) -> Iterator[tuple[Path, Row, Example
                 continue
             if wanted and options.column("label") in row.values and label_of(row, options).casefold() not in wanted:
                 continue
-            asked = to_prompt(shape, row, options)
+            asked = to_prompt(shape, row, options, answers=answers)
             if has_ids:
                 require_id(row, options)
         except BadRow as bad:
