@@ -24,7 +24,6 @@ posology reward "${HOW[@]}" "${PAIRS[@]}" --batch 8 --epochs 3 --learning-rate 1
 
 JUDGED=(--pairs "$RUN/data/held-out.jsonl" --model "$RUN/dpo" --reference "$START" --reward "$RUN/reward" --runs "$RUNS" \
     --max-tokens 768)
-posology score "${JUDGED[@]}" --output "$RUN/scores.jsonl"
-posology score "${JUDGED[@]}" --json > "$RUN/pairs.json"
+posology score "${JUDGED[@]}" --output "$RUN/scores.jsonl" --card "$RUN/pairs.json"
 posology results real-medec --runs "$RUNS" --notice "Data: MEDEC, the MS validation set (Ben Abacha, Yim, Fu, Sun, Yetisgen, \
 Xia and Lin, 2024), CC BY 4.0; made into pairs as described in examples/medec.sh."

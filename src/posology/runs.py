@@ -254,6 +254,11 @@ class Run:
         """What `posology score --json` says of this run's models."""
         return self.path / "pairs.json"
 
+    def pairs_about(self) -> dict[str, Any]:
+        """What `posology data pairs` says of pairs that it wrote to data/train.jsonl; {} where it wrote none."""
+        path = self.path / "data" / "train.jsonl.about.json"
+        return dict(read_json(path)) if path.is_file() else {}
+
     def training_stats(self) -> dict[str, Any]:
         """By stage: counts, losses and speeds of a run on a user's model and data; {} where there are none."""
         path = self.path / "training_stats.json"

@@ -192,14 +192,14 @@ def test_from_corrected_texts_to_scored_pairs(posology: Command, tmp_path: Path)
         assert code == 0, err
     code, out, err = posology(
         "score", "--pairs", "held.jsonl", "--model", "runs/errors/dpo", "--reference", "base", "--reward", "runs/errors/reward",
-        "--output", "scores.jsonl", "--json", "--max-tokens", "128",
+        "--output", "scores.jsonl", "--card", "runs/errors/pairs.json", "--json", "--max-tokens", "128",
     )  # fmt: skip
     assert code == 0, err
     card = json.loads(out)
     assert set(card["accuracy"]) == {"reference", "policy", "adjusted", "reward", "longer", "shorter"}
     assert card["accuracy"]["reward"]["unit"]["n"] == len(held) == card["data"]["used"]
     assert CANARY not in out + err + (tmp_path / "scores.jsonl").read_text()
-    (tmp_path / "runs" / "errors" / "pairs.json").write_text(out)
+    assert json.loads((tmp_path / "runs" / "errors" / "pairs.json").read_text()) == card
     code, out, err = posology("results", "errors", "--output", "docs/RESULTS.md", "--notice", "Nobody's data.")
     assert code == 0, err
     page = (tmp_path / "docs" / "RESULTS.md").read_text()

@@ -52,6 +52,8 @@ def own_run(root: Path) -> Run:
     judged = {"accuracy": {"reward": {"all": SHARE, "dose": SHARE}}, "meaning": {"reward": "its score"}, "pairs": 4,
               "same_length": 1, "comparisons": [COMPARED], "models": {"policy": {"name": "/home/someone/model"}}}  # fmt: skip
     atomic_write_json(run.pairs_path, judged)
+    made = {"rows": 9, "set_aside": {"garbled characters": 2}, "pairs": {"dose": 4}, "held_out": {"dose": 3}, "seed": 3}
+    atomic_write_json(run.path / "data" / "train.jsonl.about.json", made)
     return run
 
 
@@ -66,6 +68,7 @@ def test_the_page_tells_each_stage_and_its_judges(tmp_path: Path) -> None:
     write_artifact(tmp_path / "kept", own_run(tmp_path), "From Anna and Boris, CC BY 4.0.")
     text = page(read_artifacts(tmp_path / "kept"))
     assert "From Anna and Boris, CC BY 4.0." in text
+    assert "Of 9 rows 4 train and 3 are held out" in text and "Set aside: 2 garbled characters." in text
     assert (
         "| SFT | 12 | 7 | 2 its note is empty; 3 longer than 512 tokens | all weights, 2 epochs of 4 rows at 0.001"
         in text

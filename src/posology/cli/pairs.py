@@ -87,8 +87,11 @@ def _edited(
 def _corrected(
     file: Path, options: ReadOptions, output: Path, held_out: Path | None, share: float, seed: int
 ) -> Sequence[Pair]:
-    """Bad rows and garbled ones are set aside and counted; a text's id alone says which part it falls into."""
-    from posology.files import write_jsonl
+    """Bad rows and garbled ones are set aside and counted; a text's id alone says which part it falls into.
+
+    OUTPUT.about.json holds the counts, and no text.
+    """
+    from posology.files import atomic_write_json, sha256_file, write_jsonl
     from posology.intake.convert import pair_row
     from posology.intake.read import read_pairs
     from posology.intake.survey import is_garbled
@@ -110,7 +113,12 @@ def _corrected(
     console().print(table("Pairs by kind of error", ["error", "pairs", "held out"], [
         [edit or "(none named)", counts[edit], n - counts[edit]] for edit, n in apart_counts.most_common()
     ], {1, 2}))  # fmt: skip
-    _tell_reasons(tally.bad + Counter({"garbled characters": len(read) - len(sound)}))
+    aside = dict(tally.bad + Counter({"garbled characters": len(read) - len(sound)}))
+    atomic_write_json(output.with_name(f"{output.name}.about.json"), {
+        "rows": tally.rows, "set_aside": aside, "pairs": dict(counts), "held_out": dict(apart_counts - counts), "seed": seed,
+        "held_out_share": share if held_out is not None else 0.0, "input_sha256": sha256_file(file) if file.is_file() else "",
+    })  # fmt: skip
+    _tell_reasons(aside)
     print(f"{len(kept)} pairs: {output} (it holds the texts)")
     if held_out is not None:
         print(f"{len(sound) - len(kept)} pairs held out, by a hash of the text's id and seed {seed}: {held_out}")

@@ -14,7 +14,7 @@ from posology.cli.stages import Runs
 from posology.cli.summaries import in_percent, p_of
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError
-from posology.files import write_jsonl
+from posology.files import atomic_write_json, write_jsonl
 from posology.runs import Run, resolve_parent, runs_folder
 
 if TYPE_CHECKING:
@@ -27,13 +27,17 @@ Model = Annotated[
 ]
 Reference = Annotated[str, typer.Option("--reference", help="The model that training on pairs began with.")]
 Reward = Annotated[str, typer.Option("--reward", help="A reward stage, such as runs/x/reward.")]
+Card = Annotated[
+    Path | None,
+    typer.Option("--card", help="Write the figures there as JSON: runs/NAME/pairs.json, for posology results."),
+]
 Output = Annotated[Path | None, typer.Option("--output", help="JSONL of each pair's scores, without text.")]
 
 
 def score(
     pairs: Pairs, model: Model, reference: Reference = "", reward: Reward = "", runs: Runs = Path("runs"),
     column: Column = None, max_tokens: MaxTokens = 512, chat_template: ChatTemplate = False, device: Device = "auto",
-    output: Output = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    output: Output = None, card_to: Card = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """How often the better answer of a pair is preferred, by kind of edit. Rows that cannot be scored are counted."""
@@ -57,6 +61,8 @@ def score(
         write_jsonl(output, lines)
     made_by = {"policy": policy.described(), "reference": start.described() if start else None}
     card = {**judge_pairs(lines), "data": rows.manifest(), "models": made_by}
+    if card_to is not None:
+        atomic_write_json(card_to, card)
     if as_json:
         print(json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False))
         return

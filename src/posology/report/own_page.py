@@ -30,6 +30,8 @@ def own_page(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"### {run['run']}: seed {run.get('seed')}, {about.get('cores', '?')} cores, {about.get('processor', '?')}\n"
         if run.get("notice"):
             yield f"{run['notice']}\n"
+        if "made_pairs" in run:
+            yield _made(run["made_pairs"])
         yield table(["stage", "rows", "trained on", "left out", "settings", "time"], list(_stage_rows(run)))
         yield table(["held out", "figure", "before", "after", "kept"], list(_loss_rows(run)))
         if "summaries" in run:
@@ -57,6 +59,16 @@ def _stage_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
         )
         told = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         yield [stage_name(name), rows.get("rows"), used, told, settings, _clock(stats.get("seconds"))]
+
+
+def _made(about: Mapping[str, Any]) -> str:
+    """How many rows gave pairs, and what became of the others."""
+    kept, held = (sum(about[key].values()) for key in ("pairs", "held_out"))
+    aside = "; ".join(f"{count:,} {reason}" for reason, count in about["set_aside"].items())
+    return (
+        f"Of {about['rows']:,} rows {kept:,} train and {held:,} are held out, by a hash of the row's id and seed "
+        f"{about['seed']}. Set aside: {aside or 'none'}.\n"
+    )
 
 
 def _loss_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:

@@ -89,6 +89,8 @@ def _own(run: Run) -> dict[str, Any]:
               if path.is_file()}  # fmt: skip
     judged.get("summaries", {}).pop("reader", None)
     judged.get("pairs", {}).pop("models", None)
+    if made := run.pairs_about():
+        judged["made_pairs"] = made
     return {
         "kind": OWN,
         "run": run.name,
