@@ -23,6 +23,10 @@ posology sft --model "$RUN/pretrain" --data "$TRAIN" --validation "$VALIDATION" 
 posology dpo --model "$RUN/sft" --from-factual "$TRAIN" --validation "$VALIDATION" "${NAMES[@]}" "${HOW[@]}" \
     --batch 16 --epochs 1 --learning-rate 5e-5
 
+posology data pairs --from-factual "$VALIDATION" "${NAMES[@]}" --on-bad-row skip --output "$RUN/data/validation-pairs.jsonl"
+posology score --pairs "$RUN/data/validation-pairs.jsonl" --model "$RUN/dpo" --reference "$RUN/sft" --runs "$RUNS" \
+    --card "$RUN/pairs.json"
+
 ANSWERS=()
 for stage in laptop sft dpo; do
     model=$RUN/$stage

@@ -13,7 +13,8 @@ HEAD = """## Real data
 Small models on data that are hard for them: the figures show what each stage moves, and not a usable summariser. Rows that do
 not fit a model's positions are left out and counted. Intervals are 95 %; p-values are adjusted over a table (Holm).
 """
-FIGURES = ("loss", "preference", "accuracy")  # of a stage's evaluations; DPO's loss is preference and anchor together
+# Of a stage's evaluations. DPO's loss is preference and anchor together; its shifts are against the reference, in nats.
+FIGURES = ("loss", "preference", "accuracy", "chosen_shift", "rejected_shift")
 MEASURES = {
     "precision": "precision of medication tuples", "recall": "recall of the note's drugs", "hallucination": "unsupported tuples",
     "summaries_hallucinating": "summaries with an unsupported tuple", "omission": "drugs left out", "wrong_dose": "wrong dose",
@@ -53,8 +54,9 @@ def _stage_rows(run: Mapping[str, Any]) -> Iterator[list[Any]]:
         weights = (
             "all weights" if asked["lora.kind"] == "none" else f"{asked['lora.kind']} of rank {asked['lora.rank']}"
         )
+        cut = "by section, " if asked.get("split_sections") else ""
         settings = (
-            f"{weights}, {asked['epochs']} epochs of {asked['batch']} rows at {asked['learning_rate']:g}, "
+            f"{cut}{weights}, {asked['epochs']} epochs of {asked['batch']} rows at {asked['learning_rate']:g}, "
             f"up to {asked['max_tokens']} tokens"
         )
         told = "; ".join(f"{count:,} {reason}" for reason, count in left_out.items())
