@@ -41,9 +41,13 @@ def test_a_run_that_starts_elsewhere_makes_no_sft(tmp_path: Path) -> None:
 
 
 def test_both_arms_differ_only_in_what_they_show(tmp_path: Path) -> None:
-    """The same rollouts, prompts, steps and monitor: a curve that falls must not fall for another reason."""
-    config = load_config(CONFIGS / "overoptimise.yaml")
+    """The same rollouts, prompts and monitor; and the arm with the brakes is the default's, not one made to look good."""
+    config, default = load_config(CONFIGS / "overoptimise.yaml"), load_config(CONFIGS / "laptop.yaml")
     arm = naive_arm(config)
-    may_differ = {"reward", "kl_control", "kl_coefficient", "kl_target", "kl_horizon"}
+    may_differ = {"fit", "reward", "kl_control", "kl_coefficient", "kl_target", "kl_horizon"}
     assert arm.ppo.model_dump(exclude=may_differ) == config.ppo.model_dump(exclude=may_differ)
-    assert config.ppo.kl_control and config.reward.members == 3
+    assert (arm.ppo.fit.steps, arm.ppo.monitor_every) == (config.ppo.fit.steps, config.ppo.monitor_every)
+    assert config.ppo.model_dump(exclude={"fit", "monitor_every"}) == default.ppo.model_dump(
+        exclude={"fit", "monitor_every"}
+    )
+    assert config.ppo.fit.optimiser == default.ppo.fit.optimiser and config.reward == default.reward

@@ -24,6 +24,7 @@ class Arm:
     members: tuple[Shown, ...]
     pairs: tuple[Shown, ...]  # that the reward models learnt from
     unseen: tuple[Shown, ...]  # pairs of unseen facts ranked right
+    rate: tuple[Shown, ...]  # learning rate of the policy's hidden weights
     reward: tuple[Shown, ...]  # first and last
     gold: tuple[Shown, ...]  # first, best and last
     kl: tuple[Shown, ...]  # last, nats an answer
@@ -57,6 +58,8 @@ def _arm(view: RunView, stage: StageView, title: str) -> Arm:
     naive = stage.name == "ppo-naive"
     judges = view.naive.get("reward-naive") if naive else view.stages["reward"]
     measured = view.naive_reward if naive else view.reward
+    optimiser = f"{'naive.' if naive else ''}ppo.fit.optimiser"
+    muon = view.config is not None and view.config.values.get(f"{optimiser}.kind") == "muon"
     stopped = stage.text("stopped")
     kept = stage.noted("kept_step")
     return Arm(
@@ -64,6 +67,7 @@ def _arm(view: RunView, stage: StageView, title: str) -> Arm:
         members=shown(view.asked("naive.reward.members" if naive else "reward.members"), count),
         pairs=shown(judges.noted("pairs.train") if judges else None, count),
         unseen=shown(measured.heldout_facts.number, percent) if measured and measured.heldout_facts else (),
+        rate=shown(view.asked(f"{optimiser}.{'muon_learning_rate' if muon else 'learning_rate'}"), "{:g}".format),
         reward=(*shown(stage.heldout.first("reward"), signed), *shown(stage.heldout.last("reward"), signed)),
         gold=tuple(one for number in _gold(stage) for one in shown(number, decimal)),
         kl=shown(stage.heldout.last("kl")),
@@ -101,8 +105,8 @@ def _chart(naive: StageView, held: StageView) -> Chart:
         for stage, line in zip((naive, held), lines, strict=True)
     ]
     note = (
-        "The same questions and seeds for both. Each arm's reward is its own reward models', so that the upper curves "
-        "share a unit but not a judge; the lower ones share the judge."
+        "The same questions and seeds for both; the sizes of their steps are told below. Each arm's reward is its own "
+        "reward models', so that the upper curves share a unit but not a judge; the lower ones share the judge."
     )
     sources = tuple((stage.heldout.file, f"{stage.heldout.split}: {key}") for stage in (naive, held) for key in KEYS)
     return Chart(title, draw(drawing, "overoptimisation", title, "; ".join(ends)), lines, note, sources)
