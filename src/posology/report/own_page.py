@@ -10,8 +10,8 @@ from posology.report.text import clock, p_value, signed, stage_name
 
 HEAD = """## Real data
 
-Small models on data that are hard for them: the figures show what each stage moves, and not a usable summariser. Rows that do
-not fit a model's positions are left out and counted. Intervals are 95 %; p-values are adjusted over a table (Holm).
+Small models on data that are hard for them: the figures show what each stage moves, and not a usable summariser. Rows of
+more tokens than a stage reads are left out and counted. Intervals are 95 %; p-values are adjusted over a table (Holm).
 """
 # Of a stage's evaluations. DPO's loss is preference and anchor together; its shifts are against the reference, in nats.
 FIGURES = ("loss", "preference", "accuracy", "chosen_shift", "rejected_shift")
