@@ -107,7 +107,7 @@ def test_the_memory_table_is_what_the_estimate_says(tmp_path: Path, monkeypatch:
     lora, qlora, whole = (OwnLoraConfig(kind=kind) for kind in ("lora", "qlora", "none"))  # type: ignore[arg-type]
     asked = [(lora, 8), (lora, 1), (qlora, 8), (qlora, 1), (lora, 16), (lora, 2), (whole, 1)]
     found = [
-        estimate.memory_estimate(tmp_path, kind, torch.device("cuda"), rows=rows, tokens=512, checkpointing=True).total
+        estimate.own_estimate(tmp_path, kind, torch.device("cuda"), rows=rows, tokens=512, checkpointing=True).total
         for kind, rows in asked
     ]
     assert shown == [round(size / 2**30, 1) for size in found]

@@ -73,16 +73,16 @@ def reward(config: RunConfig, run: Run, progress: Progress | None = None, *, nai
             objective, settings.fit, member, seed=seed, fingerprint=made_of, progress=progress,
             save_final=scalar_saver(tokenizer), engine=engine,
         )  # fmt: skip
-    engine.alone(lambda: _finish(config, stage, base, curriculum, tokenizer, made_of, parent, pairs))
+    engine.alone(lambda: _finish(config, settings, stage, base, curriculum, tokenizer, made_of, parent, pairs))
     return stage
 
 
 def _finish(
-    config: RunConfig, stage: Stage, base: object, curriculum: Curriculum, tokenizer: Tokenizer, made_of: str,
-    parent: Parent, pairs: Mapping[str, list[Pair]],
+    config: RunConfig, settings: RewardConfig, stage: Stage, base: object, curriculum: Curriculum, tokenizer: Tokenizer,
+    made_of: str, parent: Parent, pairs: Mapping[str, list[Pair]],
 ) -> None:  # fmt: skip
     """Put the members together and measure the ensemble."""
-    settings, precision = config.reward, pick_precision(config.reward.fit.precision, device_of(base).type)
+    precision = pick_precision(settings.fit.precision, device_of(base).type)
     references = _reference_answers(config, base, tokenizer, curriculum)
     with publish(stage.final) as folder:
         _assemble(settings, stage, folder, references, tokenizer, precision)
