@@ -175,7 +175,7 @@ CASES: dict[str, Case] = {
     "no memory, one row": Case(SFT, says="one row at a time", patch=failing(fit, "_train_step", MEMORY)),
     "disk full": Case(SFT, says="is full", patch=failing(checkpoint.os, "replace", FULL, 6), then=SFT),
     "killed": Case(SFT, 99, says="", patch=failing(fit, "_train_step", Killed(), 3), then=SFT),
-    "a fault of ours": Case(SFT, says="ValueError in", patch=failing(own_sft, "encode_examples", ValueError("Quokka"))),
+    "a fault of ours": Case(SFT, says="ValueError in", patch=failing(own_sft, "encode_answered", ValueError("Quokka"))),
     "data for a model": Case(["sft", "--model", "data", *SFT[3:]], says="neither a model nor a run"),
     "half a model": Case(["sft", "--model", "broken", *SFT[3:]], files={"broken/config.json": "{}"}),
     # preferences
