@@ -13,7 +13,7 @@ import posology
 
 SOURCE = Path(posology.__file__).parent
 LAYERS = (
-    ("errors", "config", "own_config", "files", "seeds", "runs"),
+    ("errors", "config_text", "config", "own_config", "files", "seeds", "provenance", "runs", "parents"),
     ("knowledge", "intake", "text", "models"),
     ("curriculum", "training", "rollout"),
     ("objectives", "evaluation", "annotation"),
@@ -25,9 +25,12 @@ GROUND = (
     "errors",
     "files",
     "seeds",
+    "config_text",
     "config",
     "own_config",
+    "provenance",
     "runs",
+    "parents",
 )  # inside layer 0, a later module may import an earlier one
 WITH_TORCH = {"models", "training", "rollout", "objectives", "recipes"}
 TORCH = {"torch", "safetensors.torch", "peft", "accelerate", "bitsandbytes"}

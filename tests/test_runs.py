@@ -9,7 +9,9 @@ import pytest
 
 from posology.errors import UserError
 from posology.files import publish
-from posology.runs import PARENT, STAGES, Run, Stage, digest_of_final, open_run, resolve_parent, runs_folder
+from posology.parents import resolve_parent
+from posology.provenance import commit, machine
+from posology.runs import PARENT, STAGES, Run, Stage, digest_of_final, open_run, runs_folder
 
 
 def finished(stage: Stage, fingerprint: str = "f", text: str = "w") -> Stage:
@@ -213,7 +215,7 @@ def test_an_unfinished_or_damaged_parent_is_refused(run: Run, tmp_path: Path) ->
 
 
 def test_manifest_of_a_run(run: Run) -> None:
-    run.update_manifest(status="running", machine=run.machine())
+    run.update_manifest(status="running", machine=machine())
     run.add_seconds("sft", 1.5)
     run.add_seconds("sft", 2.0)
     about = run.manifest()
@@ -242,6 +244,6 @@ def test_a_damaged_manifest_is_an_error_not_a_silence(run: Run) -> None:
 
 
 def test_the_commit_is_told_where_the_source_is_a_checkout() -> None:
-    told = Run.commit()
+    told = commit()
     assert told is None or re.fullmatch(r"[0-9a-f]{7,40}\+?", told)
     assert told is None or (Path(__file__).resolve().parents[1] / ".git").exists()

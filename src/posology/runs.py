@@ -20,14 +20,11 @@ import difflib
 import fcntl
 import math
 import os
-import platform
 import re
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +40,13 @@ from posology.files import (
     verify_manifest,
     write_manifest,
 )
+from posology.provenance import versions
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 STAGES = ("tokenizer", "pretrain", "sft", "reward", "ppo", "dpo")
 NAIVE = ("reward-naive", "ppo-naive")  # the second arm of a run that shows over-optimisation
 PARENT = {"sft": "pretrain", "reward": "sft", "ppo": "sft", "dpo": "sft"}
-PACKAGES = ("posology", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy")
 LOGS = ("metrics.jsonl", "samples.jsonl")
-MODEL_FILES = ("config.json", "adapter_config.json", "tokenizer.json", "ensemble.json", "member-0")
 
 Position = dict[str, int]  # log file -> its length in bytes
 
@@ -312,25 +308,6 @@ class Run:
             return None
         return str(data["fingerprint"])
 
-    @staticmethod
-    def commit() -> str | None:
-        """The commit of the source tree that runs, "+" where files were changed since; None outside a checkout of it."""
-        root = Path(__file__).resolve().parents[2]
-        if not (root / ".git").exists():
-            return None
-        asked = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-        try:
-            done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return done.stdout.strip() or None
-
-    @staticmethod
-    def machine() -> dict[str, Any]:
-        """The kind of machine that results hold for: no host name, no user, no path."""
-        return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count(),
-                "python": platform.python_version()}  # fmt: skip
-
 
 def runs_folder(path: Path) -> Path:
     """The folder that holds runs, whether or not it exists yet; UserError where a file stands in its place."""
@@ -368,61 +345,12 @@ def open_run(root: Path, name: str, *, create: bool = False) -> Run:
     return Run(path)
 
 
-def resolve_parent(spec: str, run: Run) -> Path:
-    """The folder of results that `spec` names: a stage of `run`, another run's ("runs/x/sft"), or any model's folder.
-
-    UserError for one that is missing, unfinished or damaged; it names the command that makes it.
-    """
-    if spec in (*STAGES, *NAIVE):
-        stage = run.stage(spec)
-        _require_whole(stage, f"run {run.name} has no finished stage {spec}", _commands(spec, run))
-        return stage.final
-    path = Path(spec)
-    if path.name == "final" and (path.parent / "manifest.json").is_file():
-        path = path.parent
-    if path.name in (*STAGES, *NAIVE) and (path / "manifest.json").is_file():
-        _require_whole(Stage(path, path.name), f"{path} is not finished", _commands(path.name, Run(path.parent)))
-        return path / "final"
-    if any((path / name).exists() for name in MODEL_FILES):
-        return path
-    kinds = "a parent is a stage of this run, a path such as runs/x/sft, or a folder with a model's config.json"
-    raise UserError(f"no parent {spec!r}", f"{kinds}; {_commands('sft', run)}")
-
-
 def digest_of_final(folder: Path) -> str:
     """SHA-256 over the names and bytes of every weight file (a tokenizer has none: every file).
 
     Equal weights have equal digests, whenever they were made.
     """
     return hash_files(folder, "**/*.safetensors" if any(folder.rglob("*.safetensors")) else "**/*")
-
-
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that results depend on."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a source tree, or an optional package
-            continue
-    return found
-
-
-def _require_whole(stage: Stage, missing: str, hint: str) -> None:
-    if stage.manifest().get("status") != "finished":
-        raise UserError(missing, hint)
-    if problems := verify_manifest(stage.final):
-        raise UserError(f"{stage.final} is damaged: {problems[0]}", hint)
-
-
-def _commands(stage: str, run: Run) -> str:
-    config = run.config_path if run.config_path.is_file() else Path("configs/laptop.yaml")
-    arguments = f"--config {config} --run {run.name}{' --naive' if stage in NAIVE else ''}"
-    stage = stage.removesuffix("-naive")
-    whole = f"`posology run {arguments}`"
-    return (
-        f"make it with {whole}" if stage == "tokenizer" else f"make it with `posology {stage} {arguments}`, or {whole}"
-    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -45,6 +45,15 @@ def test_each_differs_in_little_and_by_its_own_edit() -> None:
             assert expected in kinds, (pair, kinds)
 
 
+def test_no_ruler_tells_which_is_wrong() -> None:
+    """Neither the longer nor the shorter answer is right on half of the pairs, in letters or in words."""
+    made = hard_negatives(examples(), seed=0, edits=("finding",))
+    assert len(made.pairs) > 150
+    for size in (len, lambda text: len(text.split())):
+        differences = [size(pair.rejected) - size(pair.chosen) for pair in made.pairs]
+        assert max(sum(sign * d > 0 for d in differences) for sign in (1, -1)) < 0.4 * len(made.pairs)
+
+
 def test_the_seed_decides() -> None:
     some = examples()[:50]
     made = hard_negatives(some, seed=0, each=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from posology.config import dump_config, validate
 from posology.files import atomic_write_json, atomic_write_text, write_jsonl
+from posology.provenance import machine
 from posology.runs import Run, Stage, open_run
 from posology.seeds import stream
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
@@ -40,7 +41,7 @@ def make_run(root: Path, stages: tuple[str, ...] = ALL, *, graded: bool = True, 
         "grade": 74.0,
     }
     run.update_manifest(
-        status="finished" if graded else "running", seed=0, machine=run.machine() | {"cores": 2},
+        status="finished" if graded else "running", seed=0, machine=machine() | {"cores": 2},
         seconds={step: s for step, s in spent.items() if step in (*stages, "data") or (graded and step == "grade")},
     )  # fmt: skip
     for name, rows in (("documents", 4210), ("dialogues", 38_400), ("preferences", 6_720), ("cases", 5_240)):

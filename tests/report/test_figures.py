@@ -7,8 +7,9 @@ import pytest
 from posology.report.figures import MOST_POINTS, Chart, by_rollout, curves, smooth, stride, thin
 from posology.report.forest import corruption_chart, measure_charts, reliability_chart
 from posology.report.gather import gather
+from posology.report.numbers import Rows
 from posology.report.stories import TRAINED, signs
-from posology.report.view import Rows, RunView
+from posology.report.view import RunView
 from posology.runs import Run
 
 Drawn = dict[str, tuple[Chart, ...]]

@@ -15,7 +15,8 @@ from posology.cli.summaries import in_percent, p_of
 from posology.cli.terminal import NOT_FOR_CARE, console, table
 from posology.config import ConfigError
 from posology.files import atomic_write_json, write_jsonl
-from posology.runs import Run, resolve_parent, runs_folder
+from posology.parents import resolve_parent
+from posology.runs import Run, runs_folder
 
 if TYPE_CHECKING:
     from rich.console import Console

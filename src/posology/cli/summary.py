@@ -12,6 +12,7 @@ from rich.text import Text
 from posology.cli.terminal import NOT_FOR_CARE, table
 from posology.report.card import read_card
 from posology.report.gather import gather, plain
+from posology.report.numbers import Number
 from posology.report.page import write_report
 from posology.report.text import (
     clock,
@@ -26,7 +27,7 @@ from posology.report.text import (
     words,
 )
 from posology.report.verdict import findings, gates, judged_stage, sentence, worst_miss
-from posology.report.view import Card, Measure, Number, RunView, StageMarks
+from posology.report.view import Card, Measure, RunView, StageMarks
 from posology.runs import Run
 
 QUESTION = "Can my patient take metformin with an eGFR of 28?"

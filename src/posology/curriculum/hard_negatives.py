@@ -11,6 +11,8 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Literal, get_args
 
 from posology.errors import UserError
@@ -19,14 +21,15 @@ from posology.intake.drug_names import Vocabulary, packaged_vocabulary
 from posology.intake.findings import FINDINGS, read_findings, read_sides, unsupported_findings, unsupported_sides
 from posology.intake.medications import Medication, read_medications
 from posology.intake.records import Example, Pair
-from posology.intake.support import unsupported
+from posology.intake.support import Fault, unsupported
 from posology.seeds import stream
 
 Edit = Literal["dose", "unit", "drug", "route", "frequency", "negation", "laterality", "finding"]
 EDITS: tuple[Edit, ...] = get_args(Edit)
 TOLERANCE, SLACK = 0.10, 3  # the rejected summary's words: within 10 % of the chosen one's, or within 3 words
+LETTERS = 6  # and its characters: within 10 % of the chosen one's, or within so many
 
-_FAULT = {
+_FAULT: dict[Edit, Fault] = {
     "dose": "dose",
     "unit": "dose",
     "drug": "drug",
@@ -132,9 +135,10 @@ def _pair(example: Example, rejected: str, edit: Edit) -> Pair:
 
 
 def length_matched(chosen: str, rejected: str) -> bool:
-    """Whether the two differ by at most 10 % of the chosen one's words, or 3 words."""
-    words = len(chosen.split())
-    return abs(len(rejected.split()) - words) <= max(SLACK, TOLERANCE * words)
+    """Whether the two differ by at most 10 % of the chosen one's words, or 3 words; and of its characters, or 6."""
+    words, letters = len(chosen.split()), len(chosen)
+    near = abs(len(rejected.split()) - words) <= max(SLACK, TOLERANCE * words)
+    return near and abs(len(rejected) - letters) <= max(LETTERS, TOLERANCE * letters)
 
 
 def flags(case: _Case, edit: Edit, text: str) -> bool:
@@ -147,7 +151,7 @@ def flags(case: _Case, edit: Edit, text: str) -> bool:
         return len(unsupported_findings(text, case.note)) > len(unsupported_findings(case.summary, case.note))
     before = [item.fault for item in unsupported(case.said, case.told)]
     after = [item.fault for item in unsupported(read_medications(text, case.vocabulary), case.told)]
-    return after.count(_FAULT[edit]) > before.count(_FAULT[edit])  # type: ignore[arg-type]
+    return after.count(_FAULT[edit]) > before.count(_FAULT[edit])
 
 
 # The edits ------------------------------------------------------------------------------------------------------------
@@ -185,14 +189,18 @@ _FACTORS = (10.0, 0.1, 2.0, 0.5, 5.0)
 _DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
 
 
+def _multiplied(written: str, factor: float) -> str:
+    """A dose with each of its numbers times a factor: "10 to 20 mg" -> "100 to 200 mg"."""
+    return _DIGITS.sub(lambda match: plain(float(match[0].replace(",", "")) * factor), written)
+
+
 def _dose(case: _Case, medication: Medication, rng: random.Random) -> Iterator[str]:
     place = _dose_place(case, medication)
     if place is None:
         return
     written = case.summary[place.start : place.end]
     for factor in rng.sample(_FACTORS, len(_FACTORS)):
-        new = _DIGITS.sub(lambda match, by=factor: plain(float(match[0].replace(",", "")) * by), written)  # type: ignore[misc]
-        yield _replaced(case.summary, place.start, place.end, new)
+        yield _replaced(case.summary, place.start, place.end, _multiplied(written, factor))
 
 
 _OTHER_UNITS = {
@@ -314,11 +322,15 @@ def _other_side(case: _Case, rng: random.Random) -> Iterator[str]:
         yield _replaced(case.summary, sided.start, end, other)
 
 
-_ADDED = ("Reports {}", "Also notes {}", "There is {}", "Complains of {}", "Positive for {}")
+_TOLD = ("reports {}", "notes {}", "has {}", "complains of {}", "positive for {}", "there is {}", "{}", "also has {}")
+_CLAUSE = re.compile(r"[^\s.,;:][^.,;:\n]*[^\s.,;:]")
 
 
 def _finding(case: _Case, rng: random.Random) -> Iterator[str]:
-    """A finding of the summary becomes another one; or one is added to its end."""
+    """A finding of the summary becomes another one; or a clause gives way to a finding told in about as many letters.
+
+    Nothing is added: a rejected summary that is always the longer one would teach its length.
+    """
     known = {finding.name for finding in read_findings(case.note)}
     new = [name for name in FINDINGS if name not in known]
     rng.shuffle(new)
@@ -326,7 +338,15 @@ def _finding(case: _Case, rng: random.Random) -> Iterator[str]:
     rng.shuffle(there)
     for name, old in zip(new, there, strict=False):
         yield _replaced(case.summary, old.start, old.end, _cased(name, case.summary[old.start : old.end]))
-    stripped = case.summary.rstrip()
-    body = stripped.rstrip(".")
-    for name in new[:3]:
-        yield f"{body}. {rng.choice(_ADDED).format(name)}{stripped[len(body) :] or '.'}"
+    clauses = list(_CLAUSE.finditer(case.summary))
+    names = [*new, *(f"{one} and {other}" for one, other in pairwise(new))]  # two, where the clause is long
+    told = [form.format(name) for name in names for form in _TOLD]
+    rng.shuffle(told)
+    for clause in rng.sample(clauses, len(clauses)):
+        for text in sorted(told, key=partial(_unlike, clause[0]))[:3]:
+            yield _replaced(case.summary, clause.start(), clause.end(), _cased(text, clause[0]))
+
+
+def _unlike(one: str, other: str) -> tuple[int, int]:
+    """How far two texts are from the same length: in words, then in letters."""
+    return abs(len(one.split()) - len(other.split())), abs(len(one) - len(other))

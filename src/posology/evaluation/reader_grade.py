@@ -18,6 +18,7 @@ from posology.files import read_jsonl
 from posology.intake.amounts import read_dose
 from posology.intake.drug_names import Vocabulary
 from posology.intake.frequencies import read_frequency
+from posology.intake.medication_cues import STATUSES
 from posology.intake.medications import Medication, read_medications
 from posology.intake.support import tuple_of
 
@@ -81,7 +82,7 @@ def _tuple(label: dict[str, str]) -> Tuple:
             dose=read_dose(label["dose"]) if "dose" in label else None,
             route=label.get("route", ""),
             frequency=read_frequency(label["frequency"]) if "frequency" in label else None,
-            status=label["status"],  # type: ignore[arg-type]  # a test checks that every label's status is one
+            status=STATUSES[STATUSES.index(label["status"])],
             known=True,
             start=0,
             end=0,

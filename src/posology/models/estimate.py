@@ -77,7 +77,7 @@ def own_estimate(
     """
     config = read_config(folder)
     with torch.device("meta"), quiet():
-        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]  # transformers gives it no types
         stored: float = BF16 if lora.adapters is not None and device.type == "cuda" else FP32
         stored = lora.quantised / 8 if lora.quantised else stored
         layers = _layers(model)

@@ -41,7 +41,7 @@ def linear_nll(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> tuple
         return nll_N, logits_NV.detach().argmax(-1) == targets_N
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight_VD.dtype
     with torch.autocast("cpu", enabled=False):
-        nll_N, hit_N = _LinearNll.apply(hidden_ND.to(dtype), weight_VD.to(dtype), targets_N)  # type: ignore[no-untyped-call]
+        nll_N, hit_N = _LinearNll.apply(hidden_ND.to(dtype), weight_VD.to(dtype), targets_N)  # type: ignore[no-untyped-call]  # torch gives `apply` no types
     return nll_N, hit_N
 
 

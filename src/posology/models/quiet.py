@@ -14,8 +14,8 @@ def quiet() -> Iterator[None]:
     """No progress bars, no tables of what was loaded (callers check that), no warnings about deprecated names that
     peft still uses of transformers."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers gives it no types
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
@@ -23,4 +23,4 @@ def quiet() -> Iterator[None]:
     finally:
         logging.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # transformers gives it no types

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.tensor import DTensor
 
 R = TypeVar("R")
 FORWARD = "sharded_forward"  # a sharded model's attribute: what runs any work as its forward pass
@@ -71,20 +72,18 @@ def layers_of(model: nn.Module) -> Iterator[nn.Module]:
     return iter(max(lists, key=len, default=()))
 
 
-def is_sharded(tensor: Tensor) -> bool:
-    return hasattr(tensor, "full_tensor")  # a DTensor
+def is_sharded(tensor: Tensor) -> TypeGuard[DTensor]:
+    return hasattr(tensor, "full_tensor")  # so that its type need not be imported
 
 
 def whole(tensor: Tensor) -> Tensor:
     """The tensor with all processes' parts, on each of them; one that is not sharded is returned as it is."""
-    full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
-    return full
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
     """This process's part; of one that is not sharded, all of it."""
-    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
-    return part
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
 def like(value: Tensor, tensor: Tensor) -> Tensor:

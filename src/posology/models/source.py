@@ -135,7 +135,7 @@ def _load_base(source: Source, device: torch.device, bits: int, dtype: torch.dty
     require_qlora()
     from transformers import BitsAndBytesConfig
 
-    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers gives it no types
         load_in_4bit=bits == 4, load_in_8bit=bits == 8, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )  # fmt: skip  # Dettmers et al. 2023, "QLoRA", sec. 3

@@ -94,25 +94,27 @@ def _attention(
     normed = _norm(layer.input_layernorm, hidden_ND, dtype)
     weights = (attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight)
     qkv = F.linear(normed, torch.cat([weight.to(dtype) for weight in weights]))
-    out: Tensor = _BlockAttention.apply(qkv, turn, layout.blocks, attention.head_dim, kept)  # type: ignore[no-untyped-call]
-    return out
+    return _applied(_BlockAttention, qkv, turn, layout.blocks, attention.head_dim, kept)
 
 
 def _mlp(layer: Any, hidden: Tensor, dtype: torch.dtype) -> Tensor:
     mlp = layer.mlp
     normed = _norm(layer.post_attention_layernorm, hidden, dtype)
     both = F.linear(normed, torch.cat([mlp.gate_proj.weight.to(dtype), mlp.up_proj.weight.to(dtype)]))
-    return F.linear(_SwiGlu.apply(both), mlp.down_proj.weight.to(dtype))  # type: ignore[no-untyped-call]
+    return F.linear(_applied(_SwiGlu, both), mlp.down_proj.weight.to(dtype))
+
+
+def _applied(function: type[torch.autograd.Function], *given: Any) -> Tensor:
+    out: Tensor = function.apply(*given)  # type: ignore[no-untyped-call]  # torch gives `apply` no types
+    return out
 
 
 def _pick(x: Tensor, index: Tensor) -> Tensor:
-    out: Tensor = _Pick.apply(x, index)  # type: ignore[no-untyped-call]
-    return out
+    return _applied(_Pick, x, index)
 
 
 def _norm(norm: Any, hidden: Tensor, dtype: torch.dtype) -> Tensor:
-    out: Tensor = _RmsNorm.apply(hidden, norm.weight, norm.variance_epsilon, dtype)  # type: ignore[no-untyped-call]
-    return out
+    return _applied(_RmsNorm, hidden, norm.weight, norm.variance_epsilon, dtype)
 
 
 def rotation(trunk: Any, positions_N: Tensor) -> Tensor:

@@ -177,7 +177,7 @@ def _with_generate(model: Any, tokenizer: Any, questions: Sequence[str]) -> Answ
     ends = end_tokens(model, tokenizer)
     chat = tokenizer.chat_template is not None
     _require_fit(model, tokenizer, [_prompt(tokenizer, question) for question in questions])
-    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers gives it no types
         do_sample=False, num_beams=1, max_new_tokens=NEW_TOKENS, eos_token_id=sorted(ends) or None,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
     )  # fmt: skip

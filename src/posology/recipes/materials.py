@@ -27,9 +27,10 @@ from posology.models.device import device_of
 from posology.models.loading import save_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import Pair
+from posology.parents import resolve_parent
 from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import sample
-from posology.runs import Run, Stage, resolve_parent
+from posology.runs import Run, Stage
 from posology.text.calculator import render
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
 from posology.text.tokenizer import Tokenizer, save_tokenizer

@@ -22,10 +22,10 @@ from posology.models.device import pick_device
 from posology.models.families import positions_of
 from posology.models.precision import Precision, pick_precision
 from posology.models.source import Source, load_model, weights_type
+from posology.provenance import versions
 from posology.recipes.examine import end_tokens, outside_tokenizer
 from posology.recipes.own_materials import digest_of_data
 from posology.rollout.sampler import walk
-from posology.runs import versions
 from posology.text.layout import PromptLayout, UnfitRow, encode_asked, prompt_layout
 from posology.training.progress import Progress
 

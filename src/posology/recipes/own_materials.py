@@ -26,8 +26,10 @@ from posology.models.hub import is_hub_name
 from posology.models.precision import pick_precision
 from posology.models.source import Source, hub_source, open_source, save_trained
 from posology.own_config import FREE, OwnStageConfig, dump_own_config, load_own_config
+from posology.parents import MODEL_FILES, resolve_parent
+from posology.provenance import commit, machine, versions
 from posology.recipes.examine import outside_tokenizer
-from posology.runs import MODEL_FILES, STAGES, Run, Stage, is_leader, resolve_parent, versions
+from posology.runs import STAGES, Run, Stage, is_leader
 from posology.text.chat import Encoded
 from posology.text.layout import PromptLayout, UnfitRow, prompt_layout
 from posology.training.engine import Engine, open_engine
@@ -245,9 +247,7 @@ def record(run: Run, stage: Stage, settings: OwnStageConfig, inputs: dict[str, s
     before = load_own_config(run.config_path)
     if is_leader():
         atomic_write_text(run.config_path, dump_own_config(before.model_copy(update={stage.name: settings})))
-    run.update_manifest(
-        status="running", seed=settings.seed, machine=run.machine(), commit=run.commit(), versions=versions()
-    )
+    run.update_manifest(status="running", seed=settings.seed, machine=machine(), commit=commit(), versions=versions())
     stage.note(made_of={"settings": _binding(settings), "inputs": inputs}, **facts)
 
 

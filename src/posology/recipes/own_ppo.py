@@ -16,6 +16,7 @@ from posology.models.precision import pick_precision
 from posology.models.source import load_model, load_trainable
 from posology.objectives.ppo import PpoObjective, require_shareable
 from posology.own_config import OwnPpoConfig
+from posology.parents import resolve_parent
 from posology.recipes.materials import Parent
 from posology.recipes.own_materials import (
     Rows,
@@ -36,7 +37,7 @@ from posology.recipes.own_materials import (
 )
 from posology.recipes.own_reward import ABOUT, load_own_ensemble
 from posology.recipes.ppo import check_gate
-from posology.runs import Run, Stage, digest_of_final, resolve_parent
+from posology.runs import Run, Stage, digest_of_final
 from posology.seeds import seed_of
 from posology.text.layout import PromptLayout, encode_asked
 from posology.training.fit import fit

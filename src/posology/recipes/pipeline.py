@@ -12,6 +12,7 @@ from posology.config import ConfigError, RunConfig, StageConfig, dump_config
 from posology.files import atomic_write_text
 from posology.models.estimate import GIB, taught_estimates
 from posology.models.memory import keep_few_kernels, keep_freed_memory, release_memory
+from posology.provenance import commit, machine
 from posology.recipes.dpo import dpo
 from posology.recipes.grade import grade
 from posology.recipes.materials import curriculum_of
@@ -102,7 +103,7 @@ def steps(
 def pipeline(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> None:
     """Run every step; the seconds of steps that did work are added to the run's manifest."""
     engine = prepare(config, run)
-    run.update_manifest(status="running", seed=config.seed, machine=run.machine(), commit=run.commit())
+    run.update_manifest(status="running", seed=config.seed, machine=machine(), commit=commit())
     for step in steps(config, run, engine, progress, force=force):
         started = time.monotonic()
         step.make()

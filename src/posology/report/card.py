@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from posology.report.numbers import Number
 from posology.report.view import (
     ANSWERING,
     HEADLINE,
@@ -18,7 +19,6 @@ from posology.report.view import (
     Gate,
     Measure,
     Miss,
-    Number,
     Probe,
     RewardView,
     StageMarks,

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from posology.report.numbers import Rows
 from posology.report.svg import STAND_INS, UNIT, draw, styled
 from posology.report.text import count, decimal, figure, percent
-from posology.report.view import Rows, RunView, StageView
+from posology.report.view import RunView, StageView
 
 WIDTH, HEIGHT = 360.0, 220.0  # of a curve, in user units
 MOST_POINTS = 240

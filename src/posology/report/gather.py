@@ -16,7 +16,9 @@ import yaml
 
 from posology.errors import UserError
 from posology.files import read_json
+from posology.provenance import PACKAGES
 from posology.report.card import finite, measure, number, read_card, read_reward
+from posology.report.numbers import Number, Row, Rows
 from posology.report.view import (
     ANSWERING,
     Card,
@@ -26,17 +28,14 @@ from posology.report.view import (
     FileView,
     HumanView,
     Leakage,
-    Number,
     Overlap,
     Question,
     RewardView,
-    Row,
-    Rows,
     RunView,
     ShownAnswer,
     StageView,
 )
-from posology.runs import NAIVE, PACKAGES, STAGES, Run, Stage
+from posology.runs import NAIVE, STAGES, Run, Stage
 from posology.text.calculator import render
 from posology.text.tokenizer import Tokenizer
 

@@ -7,8 +7,9 @@ from html import escape
 
 from markupsafe import Markup
 
+from posology.report.numbers import Number
 from posology.report.text import Shown, interval, value_text
-from posology.report.view import Measure, Number
+from posology.report.view import Measure
 
 
 class Sources:

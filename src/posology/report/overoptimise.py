@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from posology.report.figures import Chart, Line, Points, limits, new_axes, plot
+from posology.report.numbers import Number
 from posology.report.svg import STAND_INS, draw, styled
 from posology.report.text import Shown, count, decimal, figure, percent, shown, signed
-from posology.report.view import Number, RunView, StageView
+from posology.report.view import RunView, StageView
 
 KEYS = ("reward", "gold")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from posology.report.figures import by_rollout, stride
+from posology.report.numbers import Number, Rows
 from posology.report.text import Shown, clock, count, percent, shown
-from posology.report.view import Number, Rows, RunView, StageView
+from posology.report.view import RunView, StageView
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from posology.report.figures import by_rollout, stride
 from posology.report.formulas import FORMULAS
+from posology.report.numbers import Number, Rows
 from posology.report.text import Shown, count, decimal, figure, percent, shown, signed
-from posology.report.view import Number, Rows, RunView, StageView
+from posology.report.view import RunView, StageView
 
 TRAINED = ("pretrain", "sft", "reward", "ppo", "dpo")
 LN2 = math.log(2)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
-from posology.report.view import Gate, Measure, Number
+from posology.report.numbers import Number
+from posology.report.view import Gate, Measure
 
 Shown = tuple[Number, str]  # a number, and how it is written
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from posology.report.numbers import Number
 from posology.report.text import count, gate_text, interval, listed, percent, plural, stage_name, value_text
-from posology.report.view import HEADLINE, Gate, Measure, Miss, Number, RunView, StageMarks
+from posology.report.view import HEADLINE, Gate, Measure, Miss, RunView, StageMarks
 
 NOT_FOR_CARE = "Not for care of patients: no clinician has reviewed these facts or answers."
 # Counts that must be 0, the most dangerous first, and what went wrong.

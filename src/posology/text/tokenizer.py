@@ -76,7 +76,7 @@ class Tokenizer:
         """The same tokenizer as a transformers PreTrainedTokenizerFast, with the chat template."""
         from transformers import PreTrainedTokenizerFast
 
-        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers gives it no types
             tokenizer_object=tokenizers.Tokenizer.from_str(self.source), **_settings(), chat_template=CHAT_TEMPLATE
         )
 

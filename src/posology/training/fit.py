@@ -186,7 +186,7 @@ def _train_step(
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss is {value}")
         # Rows without a scored unit have weight 0 and loss 0: their gradient is 0, not 0 / 0.
-        (loss * counts / (weight or 1.0)).backward()  # type: ignore[no-untyped-call]
+        (loss * counts / (weight or 1.0)).backward()  # type: ignore[no-untyped-call]  # torch gives it no types
     engine.sum_gradients(optimiser.parameters.values())
     norm = optimiser.clip()
     if not math.isfinite(norm):
