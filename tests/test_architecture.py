@@ -81,7 +81,7 @@ def test_the_rules_can_fail() -> None:
     assert complaint("recipes", "curriculum") is complaint("training", "training") is complaint("runs", "files") is None
     fit = imports_of(SOURCE / "training" / "fit.py")
     assert {"posology.training.objective", "posology.runs.Stage"} <= fit and rooms_imported(SOURCE / "runs.py") == {
-        "errors", "files",
+        "errors", "files", "provenance",
     }  # fmt: skip
 
 
