@@ -162,6 +162,27 @@ def test_a_run_of_one_s_own_is_told_from_a_taught_one(posology: Command, tmp_pat
     assert code == 1 and not (tmp_path / "runs" / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["sft", "--config", "laptop.yaml", "--epochs", "3"], "--config and --epochs"),
+        (["dpo", "--config", "laptop.yaml", "--model", "base"], "--config and --model"),
+        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--set", "seed=1"], "--model and --set"),
+        (["reward", "--model", "base", "--pairs", "p.jsonl", "--run", "a", "--naive"], "--model and --naive"),
+    ],
+)
+def test_no_option_is_passed_over_in_silence(posology: Command, arguments: list[str], option: str) -> None:
+    code, _, err = posology(*arguments)
+    assert code == 2 and f"{option} are both given" in err
+
+
+def test_the_second_arm_has_its_option(posology: Command) -> None:
+    smoke = str(Path(__file__).resolve().parents[2] / "configs" / "smoke.yaml")
+    for stage in ("reward", "ppo"):
+        code, _, err = posology(stage, "--config", smoke, "--run", "arm", "--naive")
+        assert code and "no section naive" in err
+
+
 def test_ctrl_c_before_training_is_one_word(posology: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def pressed(*_: object) -> None:
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ import typer
 
 from posology.cli import stages
 from posology.cli.reading import Column, Evidence, Labels, OnBadRow
-from posology.cli.stages import Parent, Runs, Set
+from posology.cli.stages import Naive, Parent, Runs, Set
 from posology.config import ConfigError
 from posology.intake.options import parse_columns, parse_labels
 from posology.own_config import (
@@ -28,6 +28,9 @@ from posology.own_config import (
     own_settings,
 )
 from posology.runs import Stage, open_run, runs_folder
+
+TAUGHT = ("config", "set_", "parent", "naive")  # options of taught runs alone
+BOTH = ("name", "runs", "reward", "force")  # and of both kinds; every other is of a user's own model
 
 Config = Annotated[Path | None, typer.Option("--config", help="YAML configuration of a taught run.")]
 Model = Annotated[
@@ -68,7 +71,8 @@ AllowDownload = Annotated[bool, typer.Option("--allow-download", help="Fetch a h
 
 
 def pretrain(
-    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), model: Model = "", data: Data = "",
+    context: typer.Context, config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"),
+    model: Model = "", data: Data = "",
     validation: Validation = "", column: Column = None, on_bad_row: OnBadRow = "stop", lora: Lora = "lora", bits: Bits = 4,
     rank: Rank = 16, alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None,
     batch: Batch = None, micro_batch: MicroBatch = 0, learning_rate: LearningRate = None, max_tokens: MaxTokens = 512,
@@ -80,7 +84,7 @@ def pretrain(
     """Train a language model from random weights on the knowledge base's sentences; with --model and --data, yours goes on
     with plain texts (the column text).
     """
-    if _taught(config, model, {"--data": data, "--validation": validation}):
+    if _taught(context, config, model):
         stages.pretrain(_given(config), set_, name, runs)
         return
     values = {
@@ -94,7 +98,7 @@ def pretrain(
 
 
 def sft(
-    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    context: typer.Context, config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
     model: Model = "", data: Data = "", validation: Validation = "", column: Column = None, labels: Labels = "factual",
     evidence: Evidence = "strip", on_bad_row: OnBadRow = "stop", chat_template: ChatTemplate = False,
     lora: Lora = "lora", bits: Bits = 4, rank: Rank = 16, alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "",
@@ -105,7 +109,7 @@ def sft(
     seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Fine-tune a base model on expert answers; with --model and --data, your model on your rows."""
-    if _taught(config, model, {"--data": data, "--validation": validation}):
+    if _taught(context, config, model):
         stages.sft(_given(config), set_, name, runs, parent)
         return
     values = {
@@ -119,7 +123,7 @@ def sft(
 
 
 def dpo(
-    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    context: typer.Context, config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
     model: Model = "", pairs: Pairs = "",
     from_factual: Annotated[str, typer.Option("--from-factual", help="Factual examples instead of pairs: hard negatives are made.")] = "",
     validation: Validation = "", column: Column = None, labels: Labels = "factual", evidence: Evidence = "strip",
@@ -134,7 +138,7 @@ def dpo(
     seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model on preference pairs with DPO; with --model, your model on your pairs."""
-    if _taught(config, model, {"--pairs": pairs, "--from-factual": from_factual, "--validation": validation}):
+    if _taught(context, config, model):
         stages.dpo(_given(config), set_, name, runs, parent)
         return
     if pairs and from_factual:
@@ -151,7 +155,8 @@ def dpo(
 
 
 def reward(
-    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    context: typer.Context, config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    naive: Naive = False,
     model: Model = "", pairs: Pairs = "", validation: Validation = "", column: Column = None,
     on_bad_row: OnBadRow = "stop", chat_template: ChatTemplate = False, lora: Lora = "lora", rank: Rank = 16,
     alpha: Alpha = 32, dropout: Dropout = 0.05, targets: Targets = "", epochs: Epochs = None, batch: Batch = None,
@@ -162,8 +167,8 @@ def reward(
     seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Train Bradley-Terry reward models; with --model, on your pairs."""
-    if _taught(config, model, {"--pairs": pairs, "--validation": validation}):
-        stages.reward(_given(config), set_, name, runs, parent)
+    if _taught(context, config, model):
+        stages.reward(_given(config), set_, name, runs, parent, naive)
         return
     values = {
         **_shared(model, pairs, validation, column, "factual", "strip", on_bad_row, chat_template, epochs, batch, micro_batch,
@@ -176,7 +181,8 @@ def reward(
 
 
 def ppo(
-    config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    context: typer.Context, config: Config = None, set_: Set = None, name: Name = "", runs: Runs = Path("runs"), parent: Parent = "",
+    naive: Naive = False,
     reward: Annotated[str, typer.Option("--reward", help="The reward models: a run, a stage, or a path such as runs/x/reward.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Start even when the reward model fails its gate.")] = False,
     model: Model = "", data: Data = "", column: Column = None, labels: Labels = "factual", on_bad_row: OnBadRow = "stop",
@@ -189,8 +195,8 @@ def ppo(
     seed: Seed = 0, device: Device = "auto", engine: Engine = "single", allow_download: AllowDownload = False,
 ) -> None:  # fmt: skip
     """Optimise a fine-tuned model against the reward models with PPO and KL control; with --model, on your prompts."""
-    if _taught(config, model, {"--data": data}):
-        stages.ppo(_given(config), set_, name, runs, parent, reward, force)
+    if _taught(context, config, model):
+        stages.ppo(_given(config), set_, name, runs, parent, reward, force, naive)
         return
     if not reward:
         raise ConfigError("--model is given without --reward", "the run that `posology reward --model` made")
@@ -208,14 +214,22 @@ def ppo(
 # What the commands share ----------------------------------------------------------------------------------------------
 
 
-def _taught(config: Path | None, model: str, own: dict[str, str]) -> bool:
+def _taught(context: typer.Context, config: Path | None, model: str) -> bool:
     """Whether the command speaks of a taught run. ConfigError where it speaks of both, or of neither."""
-    if config is not None and (model or any(own.values())):
-        option = "--model" if model else next(name for name, value in own.items() if value)
-        raise ConfigError(f"--config and {option} are both given", "--config for a taught run, --model for your own")
     if config is None and not model:
         raise ConfigError("neither --config nor --model is given", "--config for a taught run, --model for your own")
+    given = [option for option in context.command.params if option.name and _was_given(context, option.name)]
+    other = [option for option in given if option.name not in BOTH and (option.name in TAUGHT) == (config is None)]
+    if other:
+        kind = "--model" if config is None else "--config"
+        hint = "--config for a taught run, --model for your own"
+        raise ConfigError(f"{kind} and {other[0].opts[0]} are both given", hint)
     return config is not None
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _given(config: Path | None) -> Path:
