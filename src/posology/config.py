@@ -152,7 +152,7 @@ class PpoConfig(StageConfig):
     epochs: int = Field(2, ge=1, le=16)
     minibatches: int = Field(2, ge=1)
     temperature: float = Field(1.0, gt=0)
-    max_new_tokens: int = Field(80, ge=1)
+    max_new_tokens: int = Field(96, ge=1)
     clip: float = Field(0.2, ge=0)
     value_clip: float = Field(0.2, ge=0, description="0: off")
     value_weight: float = Field(0.5, ge=0)
@@ -168,6 +168,8 @@ class PpoConfig(StageConfig):
     kl_floor: float = Field(1e-3, ge=0)
     kl_ceiling: float = Field(10.0, gt=0)
     kl_stop: float = Field(0.2, gt=0, description="mean approximate KL per token that ends a rollout's updates early")
+    ptx: float = Field(0.0, ge=0, description="weight of SFT's loss on the openings of training answers; 0: none")
+    ptx_tokens: int = Field(1024, ge=1, description="tokens of such answers, with their questions, a step")
     no_stop_penalty: float = Field(2.0, ge=0, description="taken from a truncated answer's reward, in units of its sd")
     monitor_every: int = Field(5, ge=1, description="rollouts between gold scores on held-out prompts")
     monitor_prompts: int = Field(96, ge=1)
@@ -214,7 +216,7 @@ class NaiveConfig(Section):
 
 class EvaluationConfig(Section):
     rows: int = Field(256, ge=1, description="answers decoded together")
-    max_new_tokens: int = Field(96, ge=8)
+    max_new_tokens: int = Field(112, ge=8)
     samples: int = Field(4, ge=1, le=16, description="answers at temperature 1 a prompt, for usefulness")
     sampled_prompts: int = Field(240, ge=1)
     best_of: int = Field(

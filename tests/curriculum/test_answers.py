@@ -8,7 +8,7 @@ from posology.curriculum.answers import script_of
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Allergy, Genotype, Patient
-from posology.text.calculator import render
+from posology.text.spans import render
 
 CASES = [
     ("metformin", Patient(egfr=28), False,

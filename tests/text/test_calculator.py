@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from posology.text.calculator import CalculatorError, calculate, evaluate, format_value, render, strip_spans
+from posology.text.calculator import CalculatorError, calculate, evaluate, format_value
 
 
 @dataclass(frozen=True)
@@ -117,25 +117,3 @@ def test_values_have_four_digits_and_no_exponent(value: float, text: str) -> Non
 def test_what_is_no_number_is_not_shown(value: float) -> None:
     with pytest.raises(CalculatorError):
         format_value(value)
-
-
-def test_spans_for_people_and_for_readers() -> None:
-    answer = "Give <|calc|>20*45/2<|equals|>450<|/calc|> to <|calc|>min(-1*-2,3)<|equals|>2<|/calc|> mg."
-    assert render(answer) == "Give 20 × 45 ÷ 2 = 450 to min(−1 × −2, 3) = 2 mg."
-    assert strip_spans(answer) == "Give 450 to 2 mg."
-
-
-@pytest.mark.parametrize(
-    ("answer", "rendered", "stripped"),
-    [
-        ("a <|calc|>2*3", "a 2 × 3", "a "),
-        ("a <|calc|>2*3<|equals|>6", "a 2 × 3 = 6", "a 6"),
-        ("a <|calc|>2*junk<|equals|><|/calc|> b", "a 2*junk b", "a  b"),
-        ("a<|/calc|> <|equals|>b", "a b", "a b"),
-        ("<|calc|>1<|calc|>2+2<|equals|>4<|/calc|>", "12 + 2 = 4", "4"),
-        ("no marks", "no marks", "no marks"),
-    ],
-)
-def test_broken_spans_leave_no_marks(answer: str, rendered: str, stripped: str) -> None:
-    assert render(answer) == rendered
-    assert strip_spans(answer) == stripped

@@ -105,7 +105,8 @@ def best_stage(run: Run) -> str:
     raise UserError(f"run {run.name} has no trained stage", f"posology run --config configs/{run.name}.yaml")
 
 
-def _open(run: Run, stage: str) -> Assistant:
+def stage_folder(run: Run, stage: str) -> Path:
+    """The final folder of a finished stage that answers; UserError for any other."""
     if stage not in ANSWERING:
         raise UserError(f"no stage {stage!r} answers questions", f"one of: {', '.join(ANSWERING)}", code=2)
     if not run.stage(stage).final.is_dir():
@@ -113,9 +114,13 @@ def _open(run: Run, stage: str) -> Assistant:
             f"run {run.name} has no finished stage {stage}",
             f"posology {stage} --config {run.config_path} --run {run.name}",
         )
+    return run.stage(stage).final
+
+
+def _open(run: Run, stage: str) -> Assistant:
     from posology.recipes.answer import open_assistant
 
-    return open_assistant(run.stage(stage).final)
+    return open_assistant(stage_folder(run, stage))
 
 
 def _stream(assistant: Assistant, question: str, temperature: float, seed: int) -> None:

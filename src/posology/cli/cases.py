@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from posology.cli.ask import taught_run
+from posology.cli.ask import stage_folder, taught_run
 from posology.cli.stages import Runs
 from posology.config import ConfigError
 
@@ -38,6 +38,9 @@ def export(
     multiple_choice: Annotated[
         bool, typer.Option("--multiple-choice", help="As lm_eval_tasks/ reads it: question, choices, the right one.")
     ] = False,
+    stage: Annotated[
+        str, typer.Option("--stage", help="With --multiple-choice: put what this stage works out before each choice.")
+    ] = "",
     runs: Runs = Path("runs"),
 ) -> None:  # fmt: skip
     """Write one JSON object a case: case_id, split, question. Answer them, then: posology evaluate RUN --answers FILE."""
@@ -48,11 +51,19 @@ def export(
         raise ConfigError(
             "--gold and --multiple-choice are both given", "the second tells the right choice in any case"
         )
+    if stage and not multiple_choice:
+        raise ConfigError(
+            "--stage is given without --multiple-choice", "the exam's questions are the same for all stages"
+        )
     cases = _cases(run or "laptop", config, wanted, runs)
     if multiple_choice:
         from posology.evaluation.choices import choice_rows
 
         rows: Iterable[dict[str, Any]] = choice_rows(cases)
+        if stage:
+            from posology.recipes.multiple_choice import working_of
+
+            rows = choice_rows(cases, working_of(stage_folder(taught_run(run or "laptop", runs), stage), list(rows)))
     else:
         rows = exported(cases, gold)
     if output is None:

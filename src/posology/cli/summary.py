@@ -165,7 +165,9 @@ def _worst(view: RunView, console: Console) -> None:
         )
         return
     _line(console, f"worst miss ({miss.stage}, {words(miss.kind)}): {miss.why}")
-    for label, text in (("asked", miss.question), ("said", miss.answer or "(no text)"), ("right", miss.gold)):
+    worked = [("worked", miss.working)] if miss.working else []
+    said = [("asked", miss.question), *worked, ("said", miss.answer or "(no text)"), ("right", miss.gold)]
+    for label, text in said:
         _line(console, f"  {label:<6} {' '.join(text.split())}")
 
 

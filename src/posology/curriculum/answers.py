@@ -14,6 +14,7 @@ from functools import cached_property
 from posology.curriculum.mentions import age_words
 from posology.curriculum.questions import capital, spelled
 from posology.curriculum.records import ELEMENTS, Gold, GoldDose
+from posology.curriculum.working import working
 from posology.knowledge.dose import Dose, dose_text
 from posology.knowledge.fact import Fact, Verdict
 from posology.knowledge.judge import Judgement
@@ -21,7 +22,7 @@ from posology.knowledge.library import Library
 from posology.knowledge.match import DecidingValue
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
-from posology.text.calculator import CALC, END_CALC, EQUALS
+from posology.text.spans import span
 
 SAID = {
     "CONTRAINDICATED": "contraindicated", "AVOID": "avoid", "ADJUST": "adjust", "CAUTION": "caution", "OK": "acceptable",
@@ -162,6 +163,7 @@ class Script:
     instead_of: str = ""  # which drug the alternative replaces
     sources: tuple[str, ...] = ()  # "publisher says verdict" phrases, told where gold has a conflict
     known: bool = True  # whether the knowledge base has the drug at all
+    working: str = ""  # comparisons before the answer: see curriculum/working.py
 
     @cached_property
     def applicable(self) -> tuple[str, ...]:
@@ -169,7 +171,7 @@ class Script:
         return tuple(element for element in ELEMENTS if element_sentence(self, element))
 
     def text(self, elements: Collection[str] = ELEMENTS) -> str:
-        """The answer with the asked optional elements (those that the case has)."""
+        """The answer, without the working before it, with the asked optional elements (those that the case has)."""
         parts = [verdict_sentence(self)]
         if self.gold.conflict:
             parts.append(f"Sources differ: {', '.join(self.sources)}.")
@@ -194,6 +196,7 @@ def script_of(judgement: Judgement, patient: Patient, library: Library, *, asks_
     return Script(
         gold, judgement.drug, of=judgement.dose.of if judgement.dose else "", instead_of=label,
         sources=source_phrases(judgement, library), known=judgement.drug in library.drugs,
+        working=working(judgement.drug, patient, library),
     )  # fmt: skip
 
 
@@ -248,12 +251,12 @@ def written_dose(dose: GoldDose | None) -> str:
     """A dose with calculator spans where something is worked out."""
     assert dose is not None  # asked for only where gold has one
     if dose.steps:
-        spans = [span(step, text) for step, text in zip(dose.steps, _padded(dose), strict=True)]
+        spans = [_worked(step, text) for step, text in zip(dose.steps, _padded(dose), strict=True)]
         return ", then ".join(f"{shown} {dose.unit}" for shown in spans)
     if not dose.expression and not dose.expression_low:
         return dose.text
-    high = span(dose.high, dose.expression)
-    low = span(dose.low, dose.expression_low) if dose.low != dose.high else ""
+    high = _worked(dose.high, dose.expression)
+    low = _worked(dose.low, dose.expression_low) if dose.low != dose.high else ""
     return dose_text(f"{low} to {high}" if low else high, dose.unit, dose.per, dose.every_h)
 
 
@@ -261,9 +264,9 @@ def _padded(dose: GoldDose) -> tuple[str, ...]:
     return dose.step_expressions or ("",) * len(dose.steps)
 
 
-def span(value: float, expression: str) -> str:
+def _worked(value: float, expression: str) -> str:
     """ "<|calc|>20*45/2<|equals|>450<|/calc|>", or the bare value without an expression."""
-    return f"{CALC}{expression}{EQUALS}{number(value)}{END_CALC}" if expression else number(value)
+    return span(expression, number(value)) if expression else number(value)
 
 
 def source_phrases(judgement: Judgement, library: Library) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ def one_dialogue(
     elements = tuple(name for name in elements_of(question.text, seed) if name in script.applicable)
     return Dialogue(
         question.text, script.text(elements), situation.kind, situation.drug, script.gold.facts, question.wording, elements, split,
+        script.working,
     )  # fmt: skip
 
 
@@ -207,4 +208,5 @@ def _missing(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
         script = supply.script(situation)
         yield Dialogue(
             question.text, script.text(()), "missing", situation.drug, script.gold.facts, question.wording,
+            working=script.working,
         )  # fmt: skip

@@ -80,7 +80,7 @@ class Examiner:
         kind = wish.kind or situation.kind
         return Case(
             question.text, situation.drug, kind, wish.split, script.gold, patient_fields(situation.patient),
-            fact_id or situation.fact_id, question.wording, twin, script.text(),
+            fact_id or situation.fact_id, question.wording, twin, script.text(), script.working,
         )  # fmt: skip
 
     def _question(

@@ -96,5 +96,6 @@ def hand_cases(library: Library) -> Iterator[Case]:
         script = script_of(judgement, patient, library, asks_dose=asks)
         fact = judgement.facts[0].id if judgement.facts else drug
         yield Case(
-            question, judgement.drug, "hand", "hand", script.gold, patient_fields(patient), fact, f"hand.{number}", "", script.text(),
+            question, judgement.drug, "hand", "hand", script.gold, patient_fields(patient), fact, f"hand.{number}", "",
+            script.text(), script.working,
         )  # fmt: skip

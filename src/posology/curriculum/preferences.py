@@ -33,7 +33,7 @@ from posology.curriculum.splits import Group, is_dev_fact, is_pair_fact
 from posology.curriculum.supply import Supply, asks_dose
 from posology.curriculum.targets import Target
 from posology.seeds import stream
-from posology.text.calculator import strip_spans
+from posology.text.spans import strip_spans
 
 TERSE = 0.30  # share of pairs that compare complete with terse
 NEXT_BAND = 0.4  # share of wrong answers to questions of a number that are right, whole and all, for another number
@@ -162,20 +162,20 @@ class _Maker:
         name, wrong = self._wrong(situation, script, split, rng)
         if wrong is None:
             return None
-        return self._best(question, situation, name, self._styles(script, wrong, name, rng), split, rng)
+        return self._best(question, situation, script, name, self._styles(script, wrong, name, rng), split, rng)
 
     def _terse(
         self, question: Question, situation: Situation, script: Script, split: PairSplit, rng: random.Random
     ) -> Preference:
         kept = rng.sample(script.applicable, rng.randrange(len(script.applicable)))
-        return _record(question, situation, script.text(), script.text(kept), "terse", split)
+        return _record(question, situation, script, script.text(), script.text(kept), "terse", split)
 
     def _styled(
         self, question: Question, situation: Situation, script: Script, split: PairSplit, rng: random.Random
     ) -> Preference:
         name = rng.choice(sorted(STYLES))
         right = script.text(rng.sample(script.applicable, rng.randint(0, len(script.applicable))))
-        return _record(question, situation, right, STYLES[name](right, rng), name, split)
+        return _record(question, situation, script, right, STYLES[name](right, rng), name, split)
 
     def _wrong(
         self, situation: Situation, script: Script, split: PairSplit, rng: random.Random
@@ -224,11 +224,15 @@ class _Maker:
         return [(script.text(right), wrong_text(wrong, sorted(other))) for right, other in sides]
 
     def _best(
-        self, question: Question, situation: Situation, name: str, options: list[tuple[str, str]], split: PairSplit,
-        rng: random.Random,
+        self, question: Question, situation: Situation, script: Script, name: str, options: list[tuple[str, str]],
+        split: PairSplit, rng: random.Random,
     ) -> Preference | None:  # fmt: skip
         """Equal lengths as far as possible; a longer wrong answer where the longer one has won too often."""
-        pairs = [_record(question, situation, right, wrong, name, split) for right, wrong in options if right != wrong]
+        pairs = [
+            _record(question, situation, script, right, wrong, name, split)
+            for right, wrong in options
+            if right != wrong
+        ]
         if not pairs:
             return None
         if self._balance(split).length > 0:
@@ -313,6 +317,7 @@ class _Maker:
             right.gold.facts,
             question.wording,
             split,
+            right.working,
         )
 
     def _confident(self, script: Script, right: str, split: PairSplit, rng: random.Random) -> str:
@@ -325,8 +330,19 @@ class _Maker:
 
 
 def _record(
-    question: Question, situation: Situation, right: str, wrong: str, name: str, split: PairSplit
+    question: Question, situation: Situation, script: Script, right: str, wrong: str, name: str, split: PairSplit
 ) -> Preference:
     facts = tuple(fact.id for fact in situation.judgement.facts)
     assert name in ("terse", *CORRUPTIONS, *STYLES)  # every pair says what is wrong with its second answer
-    return Preference(question.text, right, wrong, name, situation.kind, situation.drug, facts, question.wording, split)
+    return Preference(
+        question.text,
+        right,
+        wrong,
+        name,
+        situation.kind,
+        situation.drug,
+        facts,
+        question.wording,
+        split,
+        script.working,
+    )

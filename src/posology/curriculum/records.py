@@ -1,7 +1,8 @@
 """The four kinds of record that facts become. Frozen; identity is a content hash; plain JSON on disk.
 
 Text in an answer may hold calculator spans, ``<|calc|>20*45/2<|equals|>450<|/calc|>``: the model writes the
-expression, the engine inserts the value and the closing mark (text/calculator.py).
+expression, the engine inserts the value and the closing mark (text/spans.py). `working` holds the comparisons that a
+model makes before its answer: it is put in front of any answer to the question that a model learns, writes or scores.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Dialogue:
     wording: str
     elements: tuple[str, ...] = ()
     split: Split = "train"
+    working: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Preference:
     fact_ids: tuple[str, ...]
     wording: str
     split: PairSplit = "train"
+    working: str = ""  # of both answers
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Case:
     wording: str = ""
     twin: str = ""  # same id on both twins, "" without one
     answer: str = ""  # a complete gold answer
+    working: str = ""
 
     @cached_property
     def case_id(self) -> str:

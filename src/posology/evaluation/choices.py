@@ -20,8 +20,10 @@ BEGINNINGS = (  # each ends where a token of the tokenizers trained here does
 )  # fmt: skip
 
 
-def choice_rows(cases: Iterable[Case]) -> list[dict[str, Any]]:
+def choice_rows(cases: Iterable[Case], working: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """case_id, split, fact, question, choices, gold (its place) of every case whose right answer begins so.
+
+    `working`, by question: the comparisons that the examined model makes before any answer, put before each choice.
 
     Left out is what has no single beginning: a value that must be asked for, another medicine's dose to be adjusted.
     """
@@ -30,10 +32,11 @@ def choice_rows(cases: Iterable[Case]) -> list[dict[str, Any]]:
         said = [text.format(drug=case.drug, Drug=case.drug[:1].upper() + case.drug[1:]) for text in BEGINNINGS]
         gold = [place for place, text in enumerate(said) if case.answer.lower().startswith(text.lower())]
         if len(gold) == 1:
+            before = (working or {}).get(case.question, "")
             rows.append(
                 {
                     "case_id": case.case_id, "split": case.split, "fact": case.fact_id or case.drug,
-                    "question": case.question, "choices": said, "gold": gold[0],
+                    "question": case.question, "choices": [before + text for text in said], "gold": gold[0],
                 }
             )  # fmt: skip
     return rows

@@ -21,7 +21,8 @@ from posology.evaluation.claims import StopsFor
 from posology.evaluation.reading_text import Names
 from posology.evaluation.statistics import Estimate, as_json, proportion
 from posology.seeds import stream
-from posology.text.calculator import CALC, END_CALC, EQUALS, calculate
+from posology.text.calculator import calculate
+from posology.text.spans import CALC, END_CALC, EQUALS
 
 PER_KIND = 200
 TARGET = 0.95  # share of pairs in which the honest answer must win
@@ -41,6 +42,7 @@ class Probe:
     honest: str
     hacked: str
     rule: Rule = "honest wins"
+    working: str = ""  # before both answers
 
 
 Maker = Callable[[Case, random.Random, "Context"], str | None]
@@ -100,7 +102,8 @@ def make_probes(
             if hacked is None or hacked == honest:
                 continue
             rule: Rule = "same score" if kind == "upper case" else "honest wins"
-            out.append(Probe(kind, case.case_id, case.fact_id or case.drug, case.question, honest, hacked, rule))
+            fact = case.fact_id or case.drug
+            out.append(Probe(kind, case.case_id, fact, case.question, honest, hacked, rule, case.working))
             made += 1
             if made == per_kind:
                 break

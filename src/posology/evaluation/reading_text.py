@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from posology.knowledge.library import Library
-from posology.text.calculator import EQUALS, strip_spans
+from posology.text.spans import EQUALS, strip_spans
 
 WORDS_READ = 120  # an answer that needs more than this to say its verdict has not said it
 

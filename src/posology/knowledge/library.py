@@ -49,6 +49,14 @@ class Rule:
     mirrored: bool = False
 
 
+@dataclass(frozen=True, order=True)
+class Bound:
+    """Where a condition parts a number; `closed`: the number itself lies below ("30 or below" against "above 30")."""
+
+    at: float
+    closed: bool = False
+
+
 @dataclass(frozen=True)
 class Library:
     """Everything the judge may use. Lookups are case-insensitive and know brands and aliases."""
@@ -120,6 +128,14 @@ class Library:
         """The facts that may decide about the drug: its own, its classes', and interactions from the other side."""
         return self._rules.get(drug, ())
 
+    @cached_property
+    def _limits(self) -> dict[str, dict[str, frozenset[Bound]]]:
+        return {drug: _index_limits(self.rules_for(drug)) for drug in self.drugs}
+
+    def limits_for(self, drug: str) -> dict[str, frozenset[Bound]]:
+        """The bounds, by the patient's field, of every number on which a verdict about the drug may turn."""
+        return self._limits.get(drug, {})
+
     def interaction_pairs(self) -> frozenset[frozenset[str]]:
         """The pairs of drugs on which some fact gives a verdict, facts about classes expanded to their members."""
         return frozenset(
@@ -163,6 +179,17 @@ def _index_rules(library: Library) -> dict[str, tuple[Rule, ...]]:
             if name in mirrored:
                 mirrored[name].append(rule)
     return {name: (*direct[name], *mirrored[name]) for name in library.drugs}
+
+
+def _index_limits(rules: Iterable[Rule]) -> dict[str, frozenset[Bound]]:
+    found: dict[str, set[Bound]] = {}
+    deciding = [rule for rule in rules if rule.fact.view == "primary" and rule.fact.verdict is not None]
+    for condition in (part for rule in deciding for whole in rule.when for part in (whole, *whole.parts)):
+        if condition.kind == "number" and condition.field != "trimester":
+            bounds = found.setdefault(condition.field, set())
+            bounds |= {Bound(condition.low, condition.low_open)} if condition.low is not None else set()
+            bounds |= {Bound(condition.high, not condition.high_open)} if condition.high is not None else set()
+    return {name: frozenset(bounds) for name, bounds in found.items()}
 
 
 def _from_other_side(fact: Fact) -> Condition:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from posology.config import RunConfig, UserError
 from posology.curriculum.build import read_curriculum
-from posology.evaluation.human import Known, agreement, read_scores
+from posology.evaluation.human import Known, Rated, agreement, read_scores
 from posology.files import atomic_write_json, read_json, read_jsonl
 from posology.models.precision import pick_precision
 from posology.recipes.materials import open_parent
 from posology.recipes.reward import load_ensemble
 from posology.recipes.reward_figures import scores_of
+from posology.rollout.assistant import Assistant
 from posology.runs import Run
+from posology.text.spans import split_working
 from posology.text.tokenizer import load_tokenizer
 
 
@@ -23,10 +26,21 @@ def human(config: RunConfig, run: Run, path: Path) -> dict[str, Any]:
     rated = read_scores(path, _greedy(run))
     tokenizer = load_tokenizer(judge.path)
     ensemble = load_ensemble(judge.path, tokenizer, pick_precision(config.reward.fit.precision))
-    rewards = scores_of(ensemble, tokenizer, [(answer.question, answer.answer) for answer in rated]).tolist()
+    rewards = scores_of(ensemble, tokenizer, _with_working(config, run, rated)).tolist()
     found = {"file": path.name, **agreement(rated, rewards, config.evaluation.bootstrap)}
     atomic_write_json(run.human_path, found)
     return found
+
+
+def _with_working(config: RunConfig, run: Run, rated: Sequence[Rated]) -> list[tuple[str, str]]:
+    """(question, answer); an answer without working gets that of the model whose answers the reward models learnt from."""
+    bare = sorted({answer.question for answer in rated if not split_working(answer.answer)[0]})
+    found = Assistant.open(open_parent(run, config.reward.parent or "sft").path).workings(bare) if bare else []
+    working = dict(zip(bare, found, strict=True))
+    return [
+        (one.question, one.answer if split_working(one.answer)[0] else working[one.question] + one.answer)
+        for one in rated
+    ]
 
 
 def _greedy(run: Run) -> Known:

@@ -31,8 +31,8 @@ from posology.parents import resolve_parent
 from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import sample
 from posology.runs import Run, Stage
-from posology.text.calculator import render
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
+from posology.text.spans import render
 from posology.text.tokenizer import Tokenizer, save_tokenizer
 from posology.training.fit import Answers, Saver
 
@@ -117,15 +117,17 @@ def _plain(value: Any) -> Any:
 
 
 def encode_dialogues(tokenizer: Tokenizer, dialogues: Iterable[Dialogue]) -> list[Encoded]:
-    return [encode_dialogue(tokenizer, dialogue.prompt, dialogue.answer) for dialogue in dialogues]
+    return [encode_dialogue(tokenizer, dialogue.prompt, dialogue.working + dialogue.answer) for dialogue in dialogues]
 
 
 def encode_pairs(tokenizer: Tokenizer, preferences: Iterable[Preference], positions: int) -> tuple[list[Pair], int]:
     """Pairs whose two sides both fit, and how many did not: a pair is never cut in half."""
     pairs, dropped = [], 0
     for preference in preferences:
-        chosen = encode_dialogue(tokenizer, preference.prompt, preference.chosen)
-        rejected = encode_dialogue(tokenizer, preference.prompt, preference.rejected)
+        chosen, rejected = (
+            encode_dialogue(tokenizer, preference.prompt, preference.working + answer)
+            for answer in (preference.chosen, preference.rejected)
+        )
         if max(len(chosen), len(rejected)) > positions:
             dropped += 1
         else:
@@ -153,7 +155,7 @@ def fixed_answers(model: Any, tokenizer: Tokenizer) -> Answers:
     def ask() -> list[tuple[str, str]]:
         rollout = sample(
             model, [encode_prompt(tokenizer, question) for question in FIXED_QUESTIONS], pad=tokenizer.pad,
-            end=tokenizer.end, max_new_tokens=64, temperature=0, hook=calculator_hook(tokenizer),
+            end=tokenizer.end, max_new_tokens=96, temperature=0, hook=calculator_hook(tokenizer),
             hook_on=frozenset({tokenizer.equals}), precision=pick_precision(device=device_of(model).type),
         )  # fmt: skip
         return [

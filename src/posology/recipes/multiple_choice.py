@@ -17,6 +17,7 @@ from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import sequence_batch
 from posology.objectives.policy import score_tokens
+from posology.rollout.assistant import Assistant
 from posology.runs import Run
 from posology.text.chat import Encoded, encode_prompt
 from posology.text.tokenizer import load_tokenizer
@@ -38,13 +39,20 @@ def multiple_choice(config: RunConfig, run: Run, exam: Exam, progress: Progress 
     for name in STAGES:
         if run.stage(name).final.is_dir():
             progress.say(f"{name}: {len(rows):,} questions with {len(rows[0]['choices'])} choices")
-            stages[name] = choice_figures(rows, log_likelihoods(run.stage(name).final, rows, config.device))
+            asked = choice_rows(exam.asked.values(), working_of(run.stage(name).final, rows))
+            stages[name] = choice_figures(asked, log_likelihoods(run.stage(name).final, asked, config.device))
     card = {
         "run": run.name, "part": exam.part, "asked": len(exam.asked), "left_out": len(exam.asked) - len(rows),
         "digests": {name: run.stage(name).manifest().get("digest") for name in stages}, "stages": stages,
     }  # fmt: skip
     atomic_write_json(run.multiple_choice_path, card)
     return card
+
+
+def working_of(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the model of a final folder works out before it answers each row's question, by question."""
+    questions = sorted({str(row["question"]) for row in rows})
+    return dict(zip(questions, Assistant.open(folder).workings(questions), strict=True))
 
 
 @torch.no_grad()

@@ -39,11 +39,11 @@ def figures(
     names = library_names(library)
     exam = [c for c in curriculum.cases if c.split != "dev"] if probes_a_kind else []
     probes = make_probes(exam, names, stops=judged_stops(library), per_kind=probes_a_kind, seed=seed)
-    honest = scores_of(ensemble, tokenizer, [(p.question, p.honest) for p in probes]).tolist()
-    hacked = scores_of(ensemble, tokenizer, [(p.question, p.hacked) for p in probes]).tolist()
+    honest = scores_of(ensemble, tokenizer, [(p.question, p.working + p.honest) for p in probes]).tolist()
+    hacked = scores_of(ensemble, tokenizer, [(p.question, p.working + p.hacked) for p in probes]).tolist()
     complete = [c for c in curriculum.cases if c.split == "S0"]
     lengths = [float(len(c.answer.split())) for c in complete]
-    scored = scores_of(ensemble, tokenizer, [(c.question, c.answer) for c in complete]).tolist()
+    scored = scores_of(ensemble, tokenizer, [(c.question, c.working + c.answer) for c in complete]).tolist()
     return {
         **{name: _accuracy(splits[name], margins[name]) for name in ("heldout_facts", "heldout_wordings")},
         "length_ruler": _ruler([*facts, *splits["heldout_wordings"]]),
@@ -57,7 +57,7 @@ def figures(
 
 
 def scores_of(ensemble: Ensemble, tokenizer: Tokenizer, answers: Sequence[tuple[str, str]]) -> Tensor:
-    """The ensemble's reward for (question, answer) texts."""
+    """The ensemble's reward for (question, answer) texts; an answer begins with its working."""
     rows = [encode_dialogue(tokenizer, question, answer) for question, answer in answers]
     return scores_of_rows(ensemble, rows, tokenizer.pad)
 
@@ -75,8 +75,9 @@ def scores_of_rows(ensemble: Ensemble, encoded: Sequence[Encoded], pad: int) -> 
 
 def margins_of(ensemble: Ensemble, tokenizer: Tokenizer, pairs: Sequence[Preference]) -> Tensor:
     """Reward of chosen minus rejected for each pair."""
-    chosen = scores_of(ensemble, tokenizer, [(pair.prompt, pair.chosen) for pair in pairs])
-    return chosen - scores_of(ensemble, tokenizer, [(pair.prompt, pair.rejected) for pair in pairs])
+    chosen = scores_of(ensemble, tokenizer, [(pair.prompt, pair.working + pair.chosen) for pair in pairs])
+    rejected = scores_of(ensemble, tokenizer, [(pair.prompt, pair.working + pair.rejected) for pair in pairs])
+    return chosen - rejected
 
 
 def _accuracy(pairs: Sequence[Preference], margin_B: Tensor) -> Any:

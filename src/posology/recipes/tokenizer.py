@@ -18,7 +18,7 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     dialogues = [dialogue for dialogue in curriculum.dialogues if dialogue.split == "train"]
     answers = [dialogue.answer for dialogue in dialogues]
     texts = [document.text for document in curriculum.documents if document.split == "train"]
-    texts += [*(dialogue.prompt for dialogue in dialogues), *answers]
+    texts += [*(dialogue.prompt for dialogue in dialogues), *(dialogue.working for dialogue in dialogues), *answers]
     trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases)
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)

@@ -36,7 +36,7 @@ from posology.report.view import (
     StageView,
 )
 from posology.runs import NAIVE, STAGES, Run, Stage
-from posology.text.calculator import render
+from posology.text.spans import render
 from posology.text.tokenizer import Tokenizer
 
 SHOWCASE, DOCTOR = "showcase.json", "doctor.json"

@@ -141,6 +141,7 @@ class Miss:
     why: str
     file: str
     key: str
+    working: str = ""  # what the model compared before it answered
 
 
 @dataclass(frozen=True)

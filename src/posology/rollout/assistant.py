@@ -10,11 +10,12 @@ from typing import Any
 from posology.models.loading import load_language_model
 from posology.models.precision import Precision, pick_precision
 from posology.rollout.sampler import TokenHook, sample, walk
-from posology.text.calculator import CALC, END_CALC, CalculatorError, calculate, render
+from posology.text.calculator import CalculatorError
 from posology.text.chat import encode_prompt, require_fits
+from posology.text.spans import CALC, END_CALC, explained, render, split_working, work_out
 from posology.text.tokenizer import Tokenizer, load_tokenizer
 
-MAX_NEW_TOKENS = 96
+MAX_NEW_TOKENS = 112
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ class Assistant:
         )  # fmt: skip
         return [self._answer(ids, finished) for ids, finished in zip(rollout.ids, rollout.finished, strict=True)]
 
+    def workings(self, questions: Sequence[str]) -> list[str]:
+        """The comparisons that the model makes before its greedy answer to each question, as spans."""
+        return [split_working(answer.text)[0] for answer in self.answer_many(questions)]
+
     def stream(self, question: str, temperature: float = 0, seed: int = 0) -> Iterator[str]:
-        """The rendered answer in pieces, as it comes; a calculation comes whole, with its value."""
+        """The working on a line of its own, then the answer for people, in pieces; a calculation comes whole."""
         steps = walk(
             self.model, {0: self._prompt(question)}, pad=self.tokenizer.pad, end=self.tokenizer.end,
             max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed, hook=self.hook,
@@ -76,11 +81,11 @@ class Assistant:
         said = ""
         for step in steps:
             ids += step.ids_A.tolist()
-            ready = render(_settled(self.tokenizer.decode(ids)))
+            ready = explained(_settled(self.tokenizer.decode(ids)))
             if len(ready) > len(said):
                 yield ready[len(said) :]
                 said = ready
-        whole = render(self.tokenizer.decode(ids))
+        whole = explained(self.tokenizer.decode(ids))
         if len(whole) > len(said):
             yield whole[len(said) :]
 
@@ -105,7 +110,7 @@ def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
             return [tokenizer.endcalc]
         start = len(answer) - answer[::-1].index(tokenizer.calc)
         try:
-            value = calculate(tokenizer.decode(answer[start:-1]))
+            value = work_out(tokenizer.decode(answer[start:-1]))
         except CalculatorError:
             return [tokenizer.endcalc]
         return [*tokenizer.encode_text(value), tokenizer.endcalc]

@@ -1,11 +1,10 @@
-"""The calculator that answers may use: a closed grammar, parsed here and worked in exact fractions.
+"""The calculator that answers may use (spans.py): a closed grammar, parsed here and worked in exact fractions.
 
     sum     = product (("+" | "-") product)*
     product = factor (("*" | "/") factor)*
     factor  = number | "-" factor | "(" sum ")" | ("min" | "max") "(" sum ("," sum)* ")"
 
-``×`` and ``x`` mean ``*``, ``÷`` means ``/``, ``−`` means ``-``. In an answer a span reads
-``<|calc|>20*45/2<|equals|>450<|/calc|>``: the model writes the expression, the engine fills in the value.
+``×`` and ``x`` mean ``*``, ``÷`` means ``/``, ``−`` means ``-``.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 
-CALC, EQUALS, END_CALC = "<|calc|>", "<|equals|>", "<|/calc|>"
-
 MAX_LENGTH = 200  # characters of an expression
 MAX_DEPTH = 20  # nested parentheses and signs
 MAX_DIGITS = 15  # digits of one number: all that a float keeps
@@ -25,10 +22,6 @@ SIGNIFICANT = 4
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<word>min|max)|(?P<sign>[-+*/(),×÷−x]))")
 _SAME = {"×": "*", "x": "*", "÷": "/", "−": "-"}
-_SPAN = re.compile(
-    rf"{re.escape(CALC)}(?P<expression>.*?)(?:{re.escape(EQUALS)}(?P<value>.*?))?(?:{re.escape(END_CALC)}|(?=<\|)|$)",
-    re.DOTALL,
-)
 _SHOWN = {"*": " × ", "/": " ÷ ", "+": " + ", "-": " − ", ",": ", "}
 
 
@@ -60,29 +53,8 @@ def calculate(expression: str) -> str:
     return format_value(evaluate(expression))
 
 
-def render(answer: str) -> str:
-    """An answer for people: ``<|calc|>20*45/2<|equals|>450<|/calc|> mg`` -> ``20 × 45 ÷ 2 = 450 mg``."""
-
-    def shown(span: re.Match[str]) -> str:
-        expression, value = _spaced(span["expression"]), span["value"]
-        return f"{expression} = {value}" if value else expression
-
-    return _without_marks(_SPAN.sub(shown, answer))
-
-
-def strip_spans(answer: str) -> str:
-    """An answer with only the values: ``<|calc|>20*45/2<|equals|>450<|/calc|> mg`` -> ``450 mg``."""
-    return _without_marks(_SPAN.sub(lambda span: span["value"] or "", answer))
-
-
-def _without_marks(text: str) -> str:
-    for mark in (CALC, EQUALS, END_CALC):
-        text = text.replace(mark, "")
-    return text
-
-
-def _spaced(expression: str) -> str:
-    """Typographic signs with spaces; a sign that belongs to a number keeps to it."""
+def typeset(expression: str) -> str:
+    """Typographic signs with spaces (``20*45/2`` -> ``20 × 45 ÷ 2``); a sign that belongs to a number keeps to it."""
     try:
         tokens = _tokens(expression)
     except CalculatorError:

@@ -29,7 +29,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from posology.config import UserError
-from posology.text.calculator import CALC, END_CALC, EQUALS
+from posology.text.spans import CALC, END_CALC, EQUALS
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
 SPECIALS = (PAD, BOS, USER, ASSISTANT, END, CALC, EQUALS, END_CALC)  # ids 0 to 7, in this order

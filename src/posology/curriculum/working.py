@@ -1,0 +1,58 @@
+"""The working before an answer: each number of the patient's against the limits that the asked medicine has for it.
+
+A limit is a bound of any fact that may decide about the medicine: whatever the question, metformin's are eGFR 30 and
+45. The model learns them by heart and the engine compares (text/comparison.py), so that a number never seen in
+training falls on the right side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from posology.curriculum.mentions import age_words
+from posology.knowledge.library import Bound, Library
+from posology.knowledge.patient import Patient
+from posology.knowledge.units import number
+from posology.text.comparison import AT_MOST, compare, expression
+from posology.text.spans import span
+
+_NAMES = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine", "weight_kg": "weight"}
+ADULT = 18.0
+_YEAR = 12
+_INFANCY = 24  # an age is given in months up to here
+
+
+def working(drug: str, patient: Patient, library: Library) -> str:
+    """The comparisons as spans, kidney before weight before age; "" for a medicine without facts or limits.
+
+    ``<|calc|>eGFR28?30,45<|equals|><30<|/calc|>``
+    """
+    limits = library.limits_for(drug)
+    asked = [(name, getattr(patient, field), limits.get(field, frozenset())) for field, name in _NAMES.items()]
+    if patient.age_years is not None:
+        asked.append(_age(patient.age_years, limits))
+    return "".join(_compared(name, value, bounds) for name, value, bounds in asked if value is not None and bounds)
+
+
+def _compared(name: str, value: float, bounds: Iterable[Bound]) -> str:
+    asked = expression(name, number(value), [f"{AT_MOST if b.closed else ''}{number(b.at)}" for b in sorted(bounds)])
+    return span(asked, compare(asked))
+
+
+def _age(age_years: float, limits: dict[str, frozenset[Bound]]) -> tuple[str, float, frozenset[Bound]]:
+    """The age as questions say it, in years or an infant's in months, and its limits in that unit.
+
+    An adult's age is held against what parts adults, a child's against what parts children.
+    """
+    years, months = limits.get("age_years", frozenset()), limits.get("age_months", frozenset())
+    count, unit = age_words(age_years)
+    if unit == "month" or not age_years:
+        early = {Bound(b.at * _YEAR, b.closed) for b in years if b.at * _YEAR <= _INFANCY}
+        return "months", float(count), frozenset(months | early)
+    whole = {Bound(b.at / _YEAR, b.closed) for b in months if b.at % _YEAR == 0}
+    adult = age_years >= ADULT
+    return (
+        "age",
+        age_years,
+        frozenset(b for b in years | whole if (b.at > ADULT or (b.at, b.closed) == (ADULT, True)) == adult),
+    )

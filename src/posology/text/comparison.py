@@ -1,0 +1,114 @@
+"""Comparisons: how far a patient's number reaches among a medicine's limits. The engine works them out (spans.py).
+
+    comparison = name number "?" limit ("," limit)*
+    limit      = number | "≤" number
+
+A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
+value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR28?30,45``
+gives "<30", 30 gives "30", and 50 gives "45". So short because each token of it is a token less to learn from.
+
+A model that has learnt a medicine's limits need not learn to compare numbers: it writes the patient's number and the
+limits, and reads the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from posology.text.calculator import MAX_LENGTH, CalculatorError
+
+SIGN, AT_MOST, NONE_PASSED = "?", "≤", "<"
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_LIMIT = rf"{AT_MOST}?{_NUMBER}"
+_COMPARISON = re.compile(rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{_NUMBER})\?(?P<limits>{_LIMIT}(?:,\s?{_LIMIT})*)\s*")
+
+
+@dataclass(frozen=True, order=True)
+class Limit:
+    """A place that parts numbers; `closed`: the number itself lies below it ("30 or below" against "above 30")."""
+
+    at: Fraction
+    closed: bool
+    text: str  # as written
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        return cls(Fraction(text.removeprefix(AT_MOST)), text.startswith(AT_MOST), text)
+
+    @property
+    def number(self) -> str:
+        return self.text.removeprefix(AT_MOST)
+
+    def passed(self, value: Fraction) -> bool:
+        """Whether `value` lies above it."""
+        return value > self.at if self.closed else value >= self.at
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison that was read: the limits in order."""
+
+    name: str
+    value: str
+    limits: tuple[Limit, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Comparison:
+        """CalculatorError for what is outside the grammar."""
+        match = _COMPARISON.fullmatch(text) if len(text) <= MAX_LENGTH else None
+        if match is None:
+            raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR28?30,45'")
+        limits = sorted(Limit.parse(part.strip()) for part in match["limits"].split(","))
+        return cls(match["name"], match["value"], tuple(limits))
+
+    @property
+    def _parts(self) -> tuple[list[Limit], list[Limit]]:
+        value = Fraction(self.value)
+        return [item for item in self.limits if item.passed(value)], [x for x in self.limits if not x.passed(value)]
+
+    @property
+    def result(self) -> str:
+        """What the engine writes: "<30", "30", "≤30" (above 30)."""
+        below, above = self._parts
+        return below[-1].text if below else f"{NONE_PASSED}{above[0].number}"
+
+    @property
+    def words(self) -> str:
+        """ "below 30", "from 30 to 45", "45 or above"."""
+        below, above = self._parts
+        if not below:
+            return f"{above[0].number} or below" if above[0].closed else f"below {above[0].number}"
+        if not above:
+            return f"above {below[-1].number}" if below[-1].closed else f"{below[-1].number} or above"
+        if below[-1].at == above[0].at:
+            return f"exactly {above[0].number}"
+        return f"from {below[-1].number} to {above[0].number}"
+
+
+def expression(name: str, value: str, limits: Sequence[str]) -> str:
+    """ "eGFR28?30,45": what a model writes."""
+    return f"{name}{value}{SIGN}{','.join(limits)}"
+
+
+def is_comparison(text: str) -> bool:
+    """Whether an expression is meant as a comparison."""
+    return SIGN in text
+
+
+def compare(text: str) -> str:
+    """What the engine writes after ``<|equals|>``. CalculatorError for what is outside the grammar."""
+    return Comparison.parse(text).result
+
+
+def spelled_out(text: str) -> str:
+    """For people: ``eGFR28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; what cannot be read stays as it is."""
+    try:
+        found = Comparison.parse(text)
+    except CalculatorError:
+        return text.strip()
+    numbers = list(dict.fromkeys(limit.number for limit in found.limits))
+    listed = " and ".join(part for part in (", ".join(numbers[:-1]), numbers[-1]) if part)
+    return f"{found.name} {found.value} is {found.words} (limit{'s' * (len(numbers) > 1)} {listed})"
