@@ -168,8 +168,6 @@ class PpoConfig(StageConfig):
     kl_floor: float = Field(1e-3, ge=0)
     kl_ceiling: float = Field(10.0, gt=0)
     kl_stop: float = Field(0.2, gt=0, description="mean approximate KL per token that ends a rollout's updates early")
-    ptx: float = Field(0.0, ge=0, description="weight of SFT's loss on the openings of training answers; 0: none")
-    ptx_tokens: int = Field(1024, ge=1, description="tokens of such answers, with their questions, a step")
     no_stop_penalty: float = Field(2.0, ge=0, description="taken from a truncated answer's reward, in units of its sd")
     monitor_every: int = Field(5, ge=1, description="rollouts between gold scores on held-out prompts")
     monitor_prompts: int = Field(96, ge=1)

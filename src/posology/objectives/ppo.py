@@ -2,8 +2,6 @@
 
 Ziegler et al. 2019 and Ouyang et al. 2022 for the set-up, Schulman et al. 2017 for the update, Huang et al. 2022
 ("The 37 implementation details of PPO") and 2024 ("The N+ implementation details of RLHF with PPO") for the details.
-With `replay` each step also follows the supervised loss on training answers, as PPO-ptx does (Ouyang et al. 2022, eq. 2),
-so that what the reward models cannot tell apart is not unlearnt.
 The loop knows nothing of rollouts: `batch` gathers a fresh one at each multiple of `stride` and slices it otherwise.
 """
 
@@ -30,13 +28,12 @@ from posology.objectives.experience import (
 )
 from posology.objectives.kl import KlController, exact_kl, k3
 from posology.objectives.losses import entropy, ppo_clip, value_loss
-from posology.objectives.next_token import NextToken
 from posology.objectives.pairs import Order
 from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.objectives.reward import Ensemble
 from posology.rollout.sampler import Rollout, TokenHook, sample
 from posology.seeds import numpy_stream, seed_of
-from posology.training.batches import SequenceBatch, TokenBatch
+from posology.training.batches import SequenceBatch
 from posology.training.engine import Engine
 from posology.training.objective import Metrics
 
@@ -48,7 +45,6 @@ METRICS = {
     "ratio_deviation": "mean |ratio - 1| over own tokens; 0 in a rollout's first minibatch",
     "ratio_variance": "variance of the ratio over own tokens",
     "approximate_kl": "nats a token between the policy now and the policy that sampled (k3)",
-    "ptx_loss": "nats a scored token of the replayed training answers",
     **experience.METRICS,
 }
 EVALUATION = {
@@ -90,8 +86,7 @@ class PpoObjective:
 
     `prompts` are token ids that end with the assistant mark; `monitor_prompts` are held out. `hook` is called after
     each sampled token in `hook_on` and may force the next ones (the calculator). `reference` is a frozen model, or
-    None for a policy with an adapter, which is then switched off. `replay` is SFT's objective on the same policy, for
-    PPO-ptx; every process follows all of it. Without a judge (`gold` None) reward and KL alone
+    None for a policy with an adapter, which is then switched off. Without a judge (`gold` None) reward and KL alone
     are watched, and the last step is kept.
     """
 
@@ -101,9 +96,9 @@ class PpoObjective:
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
         prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold | None, config: PpoConfig, *,
         seed: int, pad: int, end: int, hook: TokenHook | None, hook_on: frozenset[int], precision: Precision,
-        engine: Engine | None = None, replay: NextToken | None = None,
+        engine: Engine | None = None,
     ) -> None:  # fmt: skip
-        self.engine, self.replay = engine or Engine(), replay
+        self.engine = engine or Engine()
         require_shareable(config, self.engine)
         horizon = config.kl_horizon or 4 * config.rows
         self.name, self.config, self.seed, self.pad, self.end = name, config, seed, pad, end
@@ -122,7 +117,6 @@ class PpoObjective:
         self.hook, self.hook_on, self.precision = hook, hook_on, precision
         self.order = Order(seed, f"{name}.prompts", len(prompts), config.rows // config.answers_each)
         self._rollout: tuple[int, Experience, Metrics] | None = None
-        self._replayed: Sequence[TokenBatch] = ()
         self._stopped = -1  # the rollout whose remaining minibatches are skipped
         if reference is not None:
             reference.requires_grad_(False).eval()
@@ -136,7 +130,6 @@ class PpoObjective:
             self._rollout = (rollout, *self._gather(rollout))
         if self._stopped == rollout:
             return []
-        self._replayed = self.replay.batch(step) if self.replay is not None else ()
         epoch, minibatch = divmod(within, self.config.minibatches)
         order = numpy_stream(self.seed, self.name, "minibatch", rollout, epoch).permutation(self.config.rows)
         chosen = torch.from_numpy(order[minibatch :: self.config.minibatches])
@@ -190,7 +183,6 @@ class PpoObjective:
         value_N = value_loss(value_N, old_value_N, return_N, config.value_clip)
         total = config.value_weight * value_N.sum()
         policy_N, ratio_N, approximate_kl = torch.zeros_like(return_N), torch.ones_like(return_N), 0.0
-        replayed: Metrics = {}
         if rollout >= config.value_warmup:
             scored = score_tokens(self.policy, batch.sequences, self.precision, config.temperature)
             old_N, advantage_N = batch.old_logp_BT[row_N, position_N], batch.advantages_BT[row_N, position_N]
@@ -203,11 +195,6 @@ class PpoObjective:
                 total = total + policy_N.sum()
                 if config.entropy_weight:
                     total = total - config.entropy_weight * entropy(scored.logits_NV).sum()
-                for part in self._replayed:
-                    assert self.replay is not None
-                    nll, figures = self.replay.loss(part)
-                    total = total + config.ptx * len(row_N) * nll / part.weight / len(self._replayed)
-                    replayed = {"ptx_loss": figures["loss"]}
         spread_N = (ratio_N - self._mean(ratio_N, count)) ** 2
         return total, {
             "loss": float(total.detach()) / len(row_N),
@@ -217,7 +204,6 @@ class PpoObjective:
             "ratio_deviation": float((ratio_N - 1).abs().mean()),
             "ratio_variance": float(spread_N.mean()),
             "approximate_kl": approximate_kl,
-            **replayed,
             **self._rollout[2],
         }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from posology.config import PpoConfig, RunConfig, UserError
 from posology.curriculum.build import Curriculum
 from posology.curriculum.records import Case
@@ -15,8 +13,6 @@ from posology.models.device import pick_device
 from posology.models.heads import from_language_model
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
-from posology.objectives.next_token import NextToken
-from posology.objectives.policy import Precision
 from posology.objectives.ppo import Gold, PpoObjective
 from posology.recipes.materials import (
     Parent,
@@ -32,7 +28,7 @@ from posology.recipes.reward import load_ensemble
 from posology.rollout.assistant import calculator_hook
 from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
-from posology.text.chat import encode_opening, encode_prompt
+from posology.text.chat import encode_prompt
 from posology.text.tokenizer import Tokenizer, load_tokenizer
 from posology.training.engine import open_engine
 from posology.training.fit import fit
@@ -70,7 +66,7 @@ def ppo(
         rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
-        engine=engine, replay=_replay(config, settings, policy, tokenizer, curriculum, precision),
+        engine=engine,
     )  # fmt: skip
     stage.note(
         parents={parent.name: parent.digest, judge.name: judge.digest},
@@ -83,21 +79,6 @@ def ppo(
         progress=progress, save_final=language_model_saver(tokenizer), answers=fixed_answers(policy, tokenizer), engine=engine,
     )  # fmt: skip
     return stage
-
-
-def _replay(
-    config: RunConfig, settings: PpoConfig, policy: nn.Module, tokenizer: Tokenizer, curriculum: Curriculum,
-    precision: Precision,
-) -> NextToken | None:  # fmt: skip
-    """SFT's objective on the openings of its training answers: verdicts are kept, what else is said is PPO's to choose."""
-    if not settings.ptx:
-        return None
-    taught = [dialogue for dialogue in curriculum.dialogues if dialogue.split == "train"]
-    return NextToken(
-        "ppo.ptx", policy, [encode_opening(tokenizer, d.prompt, d.working + d.answer) for d in taught], [],
-        tokens=settings.ptx_tokens, row=min(config.sft.row, settings.ptx_tokens), seed=config.seed,
-        precision=precision, vocabulary=tokenizer.size,
-    )  # fmt: skip
 
 
 def gate_figures(judge: Parent, split: str = "heldout_facts") -> dict[str, float]:

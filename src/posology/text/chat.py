@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posology.config import UserError
 from posology.text.tokenizer import Tokenizer
-
-_SENTENCE_END = re.compile(r"(?<=\.)\s")  # a full stop inside a number ends nothing
 
 
 @dataclass(frozen=True)
@@ -34,16 +31,6 @@ def encode_dialogue(tokenizer: Tokenizer, question: str, answer: str) -> Encoded
     reply = tokenizer.encode_answer(answer)
     own = own_tokens(tokenizer, reply)
     return Encoded([*prompt, *reply, tokenizer.end], [False] * len(prompt) + own + [True])
-
-
-def encode_opening(tokenizer: Tokenizer, question: str, answer: str) -> Encoded:
-    """As `encode_dialogue`, and scored only as far as the answer's first sentence, the verdict, with its working."""
-    whole = encode_dialogue(tokenizer, question, answer)
-    stop = _SENTENCE_END.search(answer)
-    last = len(encode_prompt(tokenizer, question)) + len(
-        tokenizer.encode_answer(answer[: stop.start() if stop else None])
-    )
-    return Encoded(whole.ids, [scored and place < last for place, scored in enumerate(whole.scored)])
 
 
 def encode_document(tokenizer: Tokenizer, text: str) -> Encoded:
