@@ -149,6 +149,7 @@ class PpoConfig(StageConfig):
     reward: str = "reward"
     rows: int = Field(128, ge=2, description="answers a rollout")
     answers_each: int = Field(1, ge=1, description="answers to each prompt; above 1 each is judged against the others")
+    abstaining: float = Field(1.0, ge=0, le=1, description="share of the training questions without an answer it asks")
     epochs: int = Field(2, ge=1, le=16)
     minibatches: int = Field(2, ge=1)
     temperature: float = Field(1.0, gt=0)

@@ -24,6 +24,7 @@ from posology.seeds import stream
 BRANDS, TYPOS = 0.04, 0.02  # shares of questions that write the drug so
 DOSE_ASKED = 0.08  # of questions about other kinds, where a dose (or a stop) can answer
 COMBINATIONS = 0.12  # of the unknown share: known medicines whose combination no fact covers
+ABSTAINING_KINDS = ("unknown drug", "unknown combination", "missing")  # of dialogues whose answer gives no verdict
 DEV_DIALOGUES = 400  # held-out loss while fine-tuning
 _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group == group) for group in ("train", "dev")}
 

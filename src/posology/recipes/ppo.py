@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from posology.config import PpoConfig, RunConfig, UserError
 from posology.curriculum.build import Curriculum
+from posology.curriculum.dialogues import ABSTAINING_KINDS
 from posology.curriculum.records import Case
+from posology.curriculum.splits import unit
 from posology.evaluation.scorers import usefulness
 from posology.files import read_json
 from posology.models.device import pick_device
@@ -63,7 +65,7 @@ def ppo(
     watched = monitor_cases(curriculum, settings, config.seed)
     objective = PpoObjective(
         "ppo", policy, reference, from_language_model(policy), load_ensemble(judge.path, tokenizer, precision),
-        rollout_prompts(curriculum, tokenizer), [encode_prompt(tokenizer, case.question) for case in watched],
+        rollout_prompts(curriculum, tokenizer, settings.abstaining), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
         hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
         engine=engine,
@@ -108,10 +110,19 @@ def check_gate(judge: Parent, threshold: float, *, force: bool, split: str = "he
     )
 
 
-def rollout_prompts(curriculum: Curriculum, tokenizer: Tokenizer) -> list[list[int]]:
-    """Every training question once: PPO learns on the wordings and numbers that SFT saw."""
-    prompts = sorted({dialogue.prompt for dialogue in curriculum.dialogues if dialogue.split == "train"})
-    return [encode_prompt(tokenizer, prompt) for prompt in prompts]
+def rollout_prompts(curriculum: Curriculum, tokenizer: Tokenizer, abstaining: float = 1.0) -> list[list[int]]:
+    """Every training question once: PPO learns on the wordings and numbers that SFT saw.
+
+    Of the questions that must not be answered only the share `abstaining`. On each of them a confident sample loses by
+    far, and what is learnt there carries over: asked all of them, a policy abstains where it should answer.
+    """
+    prompts = {
+        dialogue.prompt
+        for dialogue in curriculum.dialogues
+        if dialogue.split == "train"
+        and (dialogue.kind not in ABSTAINING_KINDS or unit("ppo", dialogue.prompt) < abstaining)
+    }
+    return [encode_prompt(tokenizer, prompt) for prompt in sorted(prompts)]
 
 
 def monitor_cases(curriculum: Curriculum, settings: PpoConfig, seed: int) -> list[Case]:
