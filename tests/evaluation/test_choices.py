@@ -23,6 +23,14 @@ def test_the_right_answer_begins_with_the_right_choice() -> None:
     assert [row["question"] for row in rows] == [case.question for case in cases]
 
 
+def test_each_choice_begins_with_what_the_model_worked_out() -> None:
+    case = metformin_28()
+    plain, worked = choice_rows([case]), choice_rows([case, warfarin_ibuprofen()], {case.question: "(worked)"})
+    assert worked[0]["choices"] == ["(worked)" + text for text in plain[0]["choices"]]
+    assert worked[0]["gold"] == plain[0]["gold"]
+    assert worked[1]["choices"][1] == "Avoid ibuprofen."
+
+
 def test_what_has_no_single_beginning_is_left_out() -> None:
     other = replace(warfarin_ibuprofen(), answer="Adjust the dose of warfarin: 2 mg once daily.")
     assert choice_rows([no_egfr(), other]) == []

@@ -65,6 +65,10 @@ def test_the_command_writes_what_the_results_page_reads(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, exported, catch_exceptions=False)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert {"question", "choices", "gold"} <= rows[0].keys() and len(rows) >= card["stages"]["sft"]["acc"]["n"]
+    with_stage = CliRunner().invoke(app, [*exported, "--stage", "sft"], catch_exceptions=False)
+    worked = [json.loads(line) for line in with_stage.stdout.splitlines()]
+    assert [row["question"] for row in worked] == [row["question"] for row in rows]
+    assert all(row["choices"][0].endswith(plain["choices"][0]) for row, plain in zip(worked, rows, strict=True))
 
 
 def test_what_cannot_be_asked_is_told(tmp_path: Path) -> None:
@@ -76,3 +80,10 @@ def test_what_cannot_be_asked_is_told(tmp_path: Path) -> None:
         CliRunner().invoke(app, [*base, "--model", "x"], catch_exceptions=False)
     with pytest.raises(UserError, match="each alone"):
         CliRunner().invoke(app, [*base, "--human", "scores.csv"], catch_exceptions=False)
+    for options, message in (
+        (["--multiple-choice", "--stage", "sft"], "no finished stage sft"),
+        (["--stage", "sft"], "--stage"),
+    ):
+        with pytest.raises(UserError, match=message):
+            asked = ["cases", "export", "--run", "small", "--runs", str(tmp_path / "runs"), *options]
+            CliRunner().invoke(app, asked, catch_exceptions=False)

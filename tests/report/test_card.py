@@ -3,6 +3,7 @@
 from posology.report.card import measure, read_card
 from posology.report.gather import plain
 from posology.report.view import RunView
+from posology.text.spans import span
 
 from .example_card import scorecard, share
 
@@ -52,6 +53,15 @@ def test_misses_of_stages_and_of_the_card_are_told_once() -> None:
     misses = read(raw).misses
     assert sum(miss.case_id == first["case_id"] for miss in misses) == 1
     assert len(misses) == 5
+
+
+def test_what_a_model_compared_is_told_beside_its_answer() -> None:
+    raw = scorecard()
+    miss = raw["stages"]["ppo"]["misses"][0]
+    miss["answer"] = span("eGFR28?30,45", "<30") + "Metformin is acceptable."
+    found = next(one for one in read(raw).misses if one.case_id == miss["case_id"])
+    assert found.answer == "Metformin is acceptable."
+    assert found.working == "eGFR 28 is below 30 (limits 30 and 45)"
 
 
 def test_splits_may_hold_one_figure_or_several() -> None:

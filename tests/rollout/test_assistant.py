@@ -10,25 +10,29 @@ from posology.config import UserError
 from posology.models.loading import save_language_model
 from posology.rollout.assistant import Assistant, calculator_hook
 from posology.text.chat import encode_dialogue
-from posology.text.spans import render
+from posology.text.spans import explained, render, span
 from posology.text.tokenizer import Tokenizer, save_tokenizer
+from posology.training.batches import pad_rows
 
 QUESTION = "How much amoxicillin for 20 kg?"
 ANSWER = "Adjust the dose: <|calc|>20*45/2<|equals|>450<|/calc|> mg every 12 h."
+COMPARED = "Metformin at 28?"
+WORKING = span("eGFR28?30,45", "<30")
 
 
 @pytest.fixture(scope="module")
 def final(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows one answer by heart (its value is the engine's), saved as a stage saves it."""
+    """A model that knows two answers by heart (their values are the engine's), saved as a stage saves it."""
     from posology.config import ModelConfig
     from posology.models.llama import language_model
 
     model = language_model(ModelConfig(width=64, layers=2, heads=2, mlp_width=96, positions=160), tokenizer.size, 0)
-    row = encode_dialogue(tokenizer, QUESTION, ANSWER)
-    ids = torch.tensor([row.ids])
-    labels = ids.where(torch.tensor([row.scored]), -100)
+    known = ((QUESTION, ANSWER), (COMPARED, WORKING + "Avoid metformin."))
+    rows = [encode_dialogue(tokenizer, question, answer) for question, answer in known]
+    ids = pad_rows([row.ids for row in rows], tokenizer.pad)
+    labels = ids.where(pad_rows([[int(own) for own in row.scored] for row in rows], 0).bool(), -100)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
-    for _ in range(60):
+    for _ in range(100):
         optimiser.zero_grad()
         loss = model(ids, labels=labels).loss
         loss.backward()
@@ -55,15 +59,25 @@ def test_the_value_is_the_engines_not_the_models(final: Path) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 3.0])
-def test_the_pieces_of_a_stream_make_the_rendered_answer(final: Path, temperature: float) -> None:
+def test_the_pieces_of_a_stream_make_the_answer_with_its_working(final: Path, temperature: float) -> None:
     assistant = Assistant.open(final)
     for seed in range(4):
         pieces = list(assistant.stream(QUESTION, temperature, seed))
-        assert "".join(pieces) == assistant.ask(QUESTION, temperature, seed).rendered
+        assert "".join(pieces) == explained(assistant.ask(QUESTION, temperature, seed).text)
         assert all(pieces)
     if temperature == 0:
         assert len(pieces) > 5
         assert any("20 × 45 ÷ 2 = 450" in piece for piece in pieces)  # a calculation comes whole
+
+
+def test_a_comparison_is_worked_out_by_the_engine_and_told_apart_from_the_answer(final: Path) -> None:
+    assistant = Assistant.open(final)
+    answer = assistant.ask(COMPARED)
+    assert answer.text == WORKING + "Avoid metformin." and answer.rendered == "Avoid metformin."
+    pieces = list(assistant.stream(COMPARED))
+    assert pieces[0] == "Working: eGFR 28 is below 30 (limits 30 and 45).\n"
+    assert "".join(pieces[1:]) == answer.rendered
+    assert assistant.workings([COMPARED, QUESTION]) == [WORKING, ""]
 
 
 def test_many_questions_are_answered_as_one_by_one(final: Path) -> None:
@@ -77,7 +91,7 @@ def test_a_question_too_long_says_by_how_much(final: Path, tokenizer: Tokenizer)
     question = "7" * 100
     with pytest.raises(UserError, match=r"55 tokens too long"):  # 3 + 100 + 112 - 160
         Assistant.open(final).ask(question)
-    with pytest.raises(UserError, match=r"39 tokens too long"):
+    with pytest.raises(UserError, match=r"55 tokens too long"):
         next(Assistant.open(final).stream(question))
 
 
@@ -95,6 +109,8 @@ def test_a_folder_without_a_model_or_with_another_tokenizer_is_refused(final: Pa
     [
         ("<|calc|>20*45/2<|equals|>", "450<|/calc|>"),
         ("a <|calc|>1+1<|equals|>2<|/calc|> <|calc|>min(9,4)<|equals|>", "4<|/calc|>"),
+        ("<|calc|>eGFR50?30,45<|equals|>", "45<|/calc|>"),
+        ("<|calc|>eGFR?30,45<|equals|>", "<|/calc|>"),
         ("<|calc|>1/0<|equals|>", "<|/calc|>"),
         ("<|calc|>os.system<|equals|>", "<|/calc|>"),
         ("2*3<|equals|>", "<|/calc|>"),

@@ -61,8 +61,8 @@ STORIES = {
     "sft": Story(
         "sft", "SFT: learn to answer", "Residency: watch how experts answer, and do the same.",
         "Pretraining continues texts; it does not answer. Fine-tuning shows questions with an expert's answer, and scores "
-        "the answer's own tokens and its end alone: what the calculator fills in and what the user asked are not its to "
-        "learn.",
+        "the answer's own tokens and its end alone: what the engine fills in (the value of a sum, on which side of a "
+        "medicine's limits a number lies) and what the user asked are not its to learn.",
         FORMULAS["sft"],
         "the same surprise, over the answer's tokens A only",
         "It copies its teachers and cannot pass them: each optional part of an answer stands in half of the demonstrations, "
