@@ -113,7 +113,6 @@ def test_notes_come_from_standard_input_and_the_keyboard(
         (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--column", "x"], 2, "--column 'x'"),
         (["sft", "--model", "base", "--data", "none.csv", "--run", "a"], 1, "none.csv"),
         (["sft", "--model", "owner/model", "--data", "train.csv", "--run", "a"], 1, "--allow-download"),
-        (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--lora", "qlora", "--device", "cpu"], 1, "bitsandbytes"),
         (["sft", "--model", "base", "--data", "train.csv", "--run", "a", "--chat-template"], 1, "has none"),
         (["dpo", "--model", "base", "--pairs", "p", "--from-factual", "f", "--run", "a"], 2, "both given"),
         (["dpo", "--model", "base", "--pairs", "train.csv", "--run", "a"], 1, "pairs"),

@@ -144,8 +144,9 @@ def test_adapters_whose_base_changed_are_refused(llama: Path, tmp_path: Path) ->
         open_source(stage.final)
 
 
-def test_what_cannot_be_done_is_said(llama: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_said(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_notes(tmp_path / "train.csv", 4)
+    monkeypatch.setattr("posology.models.lora.find_spec", lambda name: None)
     with pytest.raises(UserError, match="qlora needs bitsandbytes"):
         own_sft(sft_settings(llama, data, lora={"kind": "qlora"}), new_run(tmp_path, "a"), quietly())
     with pytest.raises(ConfigError, match="--lora qlora does not run with --engine fsdp2"):

@@ -41,7 +41,7 @@ Data = Annotated[str, typer.Option("--data", help="Your rows: CSV, JSONL, Parque
 Pairs = Annotated[str, typer.Option("--pairs", help="Preference pairs: prompt (or clinical_note), chosen, rejected.")]
 Validation = Annotated[str, typer.Option("--validation", help="Rows that are watched and never trained on.")]
 ChatTemplate = Annotated[bool, typer.Option("--chat-template", help="Ask in the form of the model's chat template.")]
-Lora = Annotated[str, typer.Option("--lora", help="none, lora or qlora (CUDA and bitsandbytes).")]
+Lora = Annotated[str, typer.Option("--lora", help="none, lora or qlora (by bitsandbytes).")]
 Bits = Annotated[int, typer.Option("--bits", help="Of quantised weights with --lora qlora: 4 or 8.")]
 Rank = Annotated[int, typer.Option("--rank", min=1)]
 Alpha = Annotated[float, typer.Option("--alpha", min=0)]

@@ -116,11 +116,9 @@ def trainable_parameters(model: nn.Module) -> int:
 
 
 def require_qlora() -> None:
-    """UserError unless bitsandbytes and a GPU are there."""
+    """UserError unless bitsandbytes is there."""
     if find_spec("bitsandbytes") is None:
         raise UserError(
             "lora.kind = qlora needs bitsandbytes, which is not installed",
             "pip install 'posology[quantisation]', or use lora.kind=lora (--lora lora)",
         )
-    if not torch.cuda.is_available():
-        raise UserError("lora.kind = qlora needs a CUDA device, and none is there", "use lora.kind=lora")

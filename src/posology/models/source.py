@@ -135,16 +135,21 @@ def _load_base(source: Source, device: torch.device, bits: int, dtype: torch.dty
     require_qlora()
     from transformers import BitsAndBytesConfig
 
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32  # of what is computed with the weights
     how = BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers gives it no types
         load_in_4bit=bits == 4, load_in_8bit=bits == 8, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=dtype,
     )  # fmt: skip  # Dettmers et al. 2023, "QLoRA", sec. 3
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(
-            str(checked_folder(source.base)), quantization_config=how, dtype=torch.bfloat16, device_map={"": device},
+            str(checked_folder(source.base)), quantization_config=how, dtype=dtype, device_map={"": device},
             attn_implementation=attention_of(read_config(source.base)), local_files_only=True, trust_remote_code=False,
             use_safetensors=True,
         )  # fmt: skip
+    for module in model.modules():
+        # On CPUs bitsandbytes packs 4-bit weights anew at the first pass in eval mode, and has no gradient through them.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     model.requires_grad_(False)
     return model
 
