@@ -10,6 +10,7 @@ import pytest
 
 from posology.evaluation.choices import BEGINNINGS, choice_figures
 from posology.recipes.multiple_choice import log_likelihoods
+from posology.text.spans import span
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # lm-eval's and datasets' own
 
@@ -17,12 +18,13 @@ TASKS = Path(__file__).resolve().parents[2] / "lm_eval_tasks"
 
 
 def _rows(saved: Any) -> list[dict[str, Any]]:
-    """As `posology cases export --multiple-choice` writes them."""
+    """As `posology cases export --multiple-choice --stage sft` writes them: some choices begin with working."""
+    working = span("eGFR28?30,45", "<30")
     drugs = ("metformin", "ibuprofen", "apixaban", "zorbamol", "codeine", "amoxicillin")
     return [
         {
             "case_id": f"{i}", "fact": drug, "question": question, "gold": i % len(BEGINNINGS),
-            "choices": [text.format(drug=drug, Drug=drug.capitalize()) for text in BEGINNINGS],
+            "choices": [working * (i % 2) + text.format(drug=drug, Drug=drug.capitalize()) for text in BEGINNINGS],
         }
         for i, ((question, _, _), drug) in enumerate(zip(saved.rows * 2, drugs * 2, strict=True))
     ]  # fmt: skip
