@@ -149,7 +149,7 @@ def _load_base(source: Source, device: torch.device, bits: int, dtype: torch.dty
     for module in model.modules():
         # On CPUs bitsandbytes packs 4-bit weights anew at the first pass in eval mode, and has no gradient through them.
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]  # torch calls any attribute a tensor
     model.requires_grad_(False)
     return model
 
