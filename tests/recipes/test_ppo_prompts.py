@@ -5,14 +5,15 @@ from __future__ import annotations
 from posology.curriculum.build import Curriculum
 from posology.curriculum.records import Dialogue
 from posology.recipes.ppo import rollout_prompts
-from posology.text.tokenizer import Tokenizer
+from posology.text.tokenizer import train_tokenizer
 
 
 def dialogue(number: int, kind: str, split: str = "train") -> Dialogue:
     return Dialogue(f"Question {number}?", "Avoid it.", kind, "x", (), "w", split=split)  # type: ignore[arg-type]
 
 
-def test_every_training_question_once_and_a_share_of_those_without_an_answer(tokenizer: Tokenizer) -> None:
+def test_every_training_question_once_and_a_share_of_those_without_an_answer() -> None:
+    tokenizer = train_tokenizer(["Question", "Avoid it."], 280)
     answered = [dialogue(n, "renal") for n in (*range(200), *range(20))]
     abstained = [dialogue(1000 + n, ("unknown drug", "missing")[n % 2]) for n in range(400)]
     curriculum = Curriculum((), (*answered, *abstained, dialogue(5000, "renal", "dev")), (), ())
