@@ -10,6 +10,7 @@ from posology.curriculum.build import Curriculum
 from posology.curriculum.dialogues import elements_of, is_dev_name, unknown_names
 from posology.curriculum.knowledge_dialogues import knowledge_dialogues
 from posology.curriculum.names import EXAM_NAMES, TRAINING_NAMES
+from posology.curriculum.records import Dialogue
 from posology.curriculum.supply import Supply
 from posology.knowledge.library import Library
 from posology.text.calculator import calculate
@@ -17,7 +18,7 @@ from posology.text.calculator import calculate
 from .conftest import SMALL
 
 
-def trained(curriculum: Curriculum) -> list:  # type: ignore[type-arg]
+def trained(curriculum: Curriculum) -> list[Dialogue]:
     return [d for d in curriculum.dialogues if d.split == "train"]
 
 
