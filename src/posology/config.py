@@ -223,7 +223,9 @@ class EvaluationConfig(Section):
     )
     best_of_prompts: int = Field(120, ge=0, description="of the sampled prompts; 0: no such baseline")
     pretrain_share: float = Field(0.1, gt=0, le=1, description="share of the exam that the base model answers")
-    closed_book: int = Field(400, ge=1, description="dose questions also answered without the calculator")
+    closed_book: int = Field(
+        400, ge=1, description="questions for a dose, and as many about unknown names, also answered without the engine"
+    )
     bootstrap: int = Field(2000, ge=100)
     budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
 

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
+from posology.config import DataConfig
+from posology.curriculum.dialogues import make_dialogues
+from posology.curriculum.knowledge_dialogues import knowledge_dialogues
+from posology.curriculum.questions import Slots, as_written, ask
 from posology.curriculum.supply import Supply
-from posology.curriculum.working import working
+from posology.curriculum.working import looked_up, working
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
-from posology.text.spans import comparisons
+from posology.text.formulary import Formulary
+from posology.text.spans import CALC, EQUALS, worked
 
 
 @pytest.mark.parametrize(
@@ -26,7 +32,7 @@ from posology.text.spans import comparisons
     ],
 )
 def test_the_limits_of_the_asked_medicine(drug: str, patient: Patient, said: list[str], library: Library) -> None:
-    assert comparisons(working(drug, patient, library)) == said
+    assert worked(working(drug, patient, library)) == said
 
 
 def test_bounds_say_on_which_side_they_lie(library: Library) -> None:
@@ -55,3 +61,42 @@ def test_patients_whose_working_is_alike_are_judged_alike(library: Library) -> N
                         again = judge(patient, target.drug, library)
                         assert again.verdict is situation.judgement.verdict, (target.drug, field, value, other)
     assert seen > 200
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "written"),
+    [
+        ("Is Coumadin safe?", "coumadin", " Coumadin"),
+        ("Coumadin: safe?", "coumadin", "Coumadin"),
+        ("Safe (coumadin)?", "Coumadin", "coumadin"),
+        ("Is trimethoprim-sulfamethoxazole safe with trimethoprim?", "trimethoprim", " trimethoprim"),
+        ("Is it safe?", "warfarin", " warfarin"),
+    ],
+)
+def test_a_name_is_written_as_the_question_has_it(text: str, name: str, written: str) -> None:
+    assert as_written(text, name) == written
+
+
+def test_the_medicines_are_looked_up_the_asked_one_first(library: Library) -> None:
+    known = Formulary(library.drug_names)
+    patient = Patient(comeds=("aspirin", "nsaid"))
+    question = ask("interaction", Slots("Coumadin", patient), "train", random.Random(0), classes={"nsaid": "NSAID"})
+    assert [name.strip().lower() for name in question.names] == ["coumadin", "aspirin"]  # a class is no medicine
+    assert worked(looked_up(question.names, known)) == ["Coumadin is warfarin; aspirin is covered"]
+    assert looked_up((), known) == looked_up((" vitamin K1",), known) == ""
+
+
+def test_every_question_begins_with_its_own_medicine(library: Library) -> None:
+    """What a model must copy stands in the question, and the engine knows it exactly where the answer covers it."""
+    supply = Supply.make(library, 0, facts_limit=60)
+    dialogues = make_dialogues(supply, DataConfig(questions=20), 0, knowledge_dialogues(library, 40, 0))
+    assert len(dialogues) > 900
+    for dialogue in dialogues:
+        asked, _, value = dialogue.working.removeprefix(CALC).partition(EQUALS)
+        if not dialogue.working:
+            assert dialogue.kind in ("monitoring", "antidote", "maximum")  # of a class, or the other way round
+            continue
+        first, known = asked.split(",")[0], value.split(",")[0].split("<")[0]
+        assert first in dialogue.prompt
+        assert (known == " unknown") == (dialogue.kind == "unknown drug"), dialogue
+        assert known in (" unknown", f" {dialogue.drug}")

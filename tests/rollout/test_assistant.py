@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from posology.config import UserError
 from posology.models.loading import save_language_model
 from posology.rollout.assistant import Assistant, calculator_hook
 from posology.text.chat import encode_dialogue
+from posology.text.formulary import Formulary
 from posology.text.spans import explained, render, span
 from posology.text.tokenizer import Tokenizer, save_tokenizer
 from posology.training.batches import pad_rows
@@ -17,7 +19,7 @@ from posology.training.batches import pad_rows
 QUESTION = "How much amoxicillin for 20 kg?"
 ANSWER = "Adjust the dose: <|calc|>20*45/2<|equals|>450<|/calc|> mg every 12 h."
 COMPARED = "Metformin at 28?"
-WORKING = span("eGFR28?30,45", "<30")
+WORKING = span("Metformin", " metformin") + span("eGFR28?30,45", "<30")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def final(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert float(loss.detach()) < 0.05
     folder = tmp_path_factory.mktemp("run") / "final"
     save_language_model(model, folder, tokenizer=tokenizer.fingerprint)
-    save_tokenizer(tokenizer, folder)
+    save_tokenizer(replace(tokenizer, formulary=Formulary({"metformin": "metformin"})), folder)
     return folder
 
 
@@ -75,8 +77,8 @@ def test_a_comparison_is_worked_out_by_the_engine_and_told_apart_from_the_answer
     answer = assistant.ask(COMPARED)
     assert answer.text == WORKING + "Avoid metformin." and answer.rendered == "Avoid metformin."
     pieces = list(assistant.stream(COMPARED))
-    assert pieces[0] == "Working: eGFR 28 is below 30 (limits 30 and 45).\n"
-    assert "".join(pieces[1:]) == answer.rendered
+    told = "Working: metformin is covered; eGFR 28 is below 30 (limits 30 and 45).\n"  # as a whole, never in parts
+    assert pieces[0].startswith(told) and "".join(pieces) == told + answer.rendered
     assert assistant.workings([COMPARED, QUESTION]) == [WORKING, ""]
 
 

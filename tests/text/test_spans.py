@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from posology.text.calculator import CalculatorError
-from posology.text.spans import comparisons, explained, render, span, split_working, strip_spans, work_out
+from posology.text.formulary import Formulary
+from posology.text.spans import explained, render, span, split_working, strip_spans, work_out, worked
 
-WORKING = span("eGFR28?30,45", "<30") + span("age70?65", "65")
+WORKING = span(" Coumadin, aspirin", " warfarin, aspirin") + span("eGFR28?30,45", "<30") + span("age70?65", "65")
 ANSWER = "Adjust it: <|calc|>20*45/2<|equals|>450<|/calc|> mg."
 
 
@@ -31,16 +32,20 @@ def test_broken_spans_leave_no_marks(answer: str, rendered: str, stripped: str) 
     assert strip_spans(answer) == stripped
 
 
-def test_comparisons_are_no_part_of_what_is_said() -> None:
+def test_working_is_no_part_of_what_is_said() -> None:
     assert render(WORKING + ANSWER) == render(ANSWER) == "Adjust it: 20 × 45 ÷ 2 = 450 mg."
     assert strip_spans(WORKING + ANSWER) == "Adjust it: 450 mg."
     assert split_working(WORKING + ANSWER) == (WORKING, ANSWER)
     assert split_working(ANSWER) == ("", ANSWER)
 
 
-def test_comparisons_are_told_to_whoever_asks() -> None:
-    said = ["eGFR 28 is below 30 (limits 30 and 45)", "age 70 is 65 or above (limit 65)"]
-    assert comparisons(WORKING + ANSWER) == said
+def test_working_is_told_to_whoever_asks() -> None:
+    said = [
+        "Coumadin is warfarin; aspirin is covered",
+        "eGFR 28 is below 30 (limits 30 and 45)",
+        "age 70 is 65 or above (limit 65)",
+    ]
+    assert worked(WORKING + ANSWER) == said
     assert explained(WORKING + "Avoid it.") == f"Working: {'; '.join(said)}.\nAvoid it."
     assert explained("Avoid it.") == "Avoid it."
 
@@ -49,12 +54,13 @@ def test_comparisons_are_told_to_whoever_asks() -> None:
 def test_a_broken_comparison_is_hidden_too_and_told_as_it_stands(broken: str) -> None:
     assert render(broken + "Avoid it.") in ("Avoid it.", "")
     assert "Avoid" in render(broken + "<|/calc|>Avoid it.")
-    assert comparisons(broken)[0] in ("eGFR28?", "eGFR28?30,", "?")
+    assert worked(broken)[0] in ("eGFR28?", "eGFR28?30,", "?")
 
 
 def test_each_grammar_works_out_its_own() -> None:
     assert work_out("20*45/2") == "450"
     assert work_out("eGFR28?30,45") == "<30"
-    for junk in ("eGFR28", "28?", "eGFR28?x"):
+    assert work_out(" Coumadin", Formulary({"coumadin": "warfarin"})) == " warfarin"
+    for junk in ("eGFR28", "28?", "eGFR28?x", " Coumadin", "", ","):
         with pytest.raises(CalculatorError):
             work_out(junk)

@@ -155,18 +155,18 @@ def _wanted(record: object, split: str, about: str) -> bool:
 
 def _shown(kind: str, record: object) -> str:
     """A record in a few lines."""
-    from posology.text.spans import comparisons, render
+    from posology.text.spans import render, worked
 
     fields = {name: render(value) if isinstance(value, str) else value for name, value in vars(record).items()}
-    worked = "".join(f"\n   {line}" for line in comparisons(getattr(record, "working", "")))
+    working = "".join(f"\n   {line}" for line in worked(getattr(record, "working", "")))
     if kind == "document":
         return f"[{fields['fact_id']} · {fields['wording']}] {fields['text']}"
     if kind == "dialogue":
-        return f"[{fields['kind']} · {fields['wording']}]\nQ  {fields['prompt']}{worked}\nA  {fields['answer']}"
+        return f"[{fields['kind']} · {fields['wording']}]\nQ  {fields['prompt']}{working}\nA  {fields['answer']}"
     if kind == "preference":
         head = f"[{fields['corruption']} · {fields['split']} · {fields['kind']}]"
-        return f"{head}\nQ  {fields['prompt']}{worked}\n+  {fields['chosen']}\n-  {fields['rejected']}"
+        return f"{head}\nQ  {fields['prompt']}{working}\n+  {fields['chosen']}\n-  {fields['rejected']}"
     head = f"[{fields['split']} · {fields['kind']} · {fields['fact_id']}]" + (
         f" twin {fields['twin']}" if fields["twin"] else ""
     )
-    return f"{head}\nQ  {fields['question']}{worked}\nA  {fields['answer']}"
+    return f"{head}\nQ  {fields['question']}{working}\nA  {fields['answer']}"

@@ -97,7 +97,7 @@ class _Exam:
         return "exam" if split == "S2" else "train"
 
     def _twins(self, one: Situation, rng: random.Random, numbers: Group, wish: Wish, name: str) -> list[Case]:
-        other = self.examiner.across(one, rng, numbers) if one.target.number_field else None
+        other = self.supply.bench.across(one, numbers, self.examiner.fair) if one.target.number_field else None
         if other is None and numbers == "train":
             other = self.examiner.flipped(one, self.siblings[one.drug, one.target.kind], rng)
         if other is None or is_dev_fact(other.fact_id) != (wish.split == "dev"):

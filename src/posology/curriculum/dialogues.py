@@ -91,7 +91,7 @@ def one_dialogue(
     elements = tuple(name for name in elements_of(question.text, seed) if name in script.applicable)
     return Dialogue(
         question.text, script.text(elements), situation.kind, situation.drug, script.gold.facts, question.wording, elements, split,
-        script.working,
+        supply.working(question, script),
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def _answerable(supply: Supply, total: int, seed: int) -> Iterator[Dialogue]:
         carried += total * weight(target) / whole
         count, carried = int(carried), carried - int(carried)
         rng = stream(seed, "dialogues", target.fact.id, target.drug, target.comed)
-        situations = supply.pools[target]
+        situations = [*supply.pools[target], *supply.near.get(target, ())]
         made: set[str] = set()
         for index in range(3 * count):
             if len(made) >= count:
@@ -154,7 +154,15 @@ def _unknown(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
             rng.choice(everything), names[index % len(names)] if index < len(names) else rng.choice(names)
         )
         question = ask(situation.kind, Slots(situation.drug, situation.patient), "train", rng, classes=supply.classes)
-        yield Dialogue(question.text, NOT_COVERED_DRUG, "unknown drug", situation.drug, (), question.wording)
+        yield Dialogue(
+            question.text,
+            NOT_COVERED_DRUG,
+            "unknown drug",
+            situation.drug,
+            (),
+            question.wording,
+            working=supply.working(question),
+        )
     drugs = sorted(supply.library.drugs)
     made = 0
     for _ in range(8 * combinations):
@@ -167,7 +175,10 @@ def _unknown(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
         judgement = supply.bench.judge(patient, drug)
         if judgement.verdict is Verdict.INSUFFICIENT and judgement.not_covered and not judgement.missing:
             question = ask("interaction", Slots(drug, patient), "train", rng, classes=supply.classes)
-            yield Dialogue(question.text, NOT_COVERED_COMBINATION, "unknown combination", drug, (), question.wording)
+            yield Dialogue(
+                question.text, NOT_COVERED_COMBINATION, "unknown combination", drug, (), question.wording,
+                working=supply.working(question),
+            )  # fmt: skip
             made += 1
 
 
@@ -202,12 +213,12 @@ def _may_lack(supply: Supply, target: Target) -> bool:
 
 def _missing(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
     rng = stream(seed, "dialogues", "missing")
-    pool = missing_pool(supply, rng, min(count, 1000))
+    pool = missing_pool(supply, rng, min(count, 2500))
     for index in range(count if pool else 0):
         situation, said = pool[index % len(pool)]
         question = supply.question(situation, "train", rng, extra=said)
         script = supply.script(situation)
         yield Dialogue(
             question.text, script.text(()), "missing", situation.drug, script.gold.facts, question.wording,
-            working=script.working,
+            working=supply.working(question, script),
         )  # fmt: skip

@@ -9,11 +9,10 @@ from typing import Any
 
 from posology.curriculum.answers import script_of
 from posology.curriculum.mentions import Mention
-from posology.curriculum.patients import allowed
 from posology.curriculum.phrasing import FRAMES
 from posology.curriculum.questions import Question, Slots, ask
 from posology.curriculum.records import Case, Split
-from posology.curriculum.situations import Situation, numbers_of, usable
+from posology.curriculum.situations import Situation, changed, numbers_of, usable
 from posology.curriculum.splits import Group, number_group
 from posology.curriculum.supply import Supply, asks_dose
 from posology.curriculum.targets import Target
@@ -25,11 +24,6 @@ FLIPPED = ("comeds", "genotypes", "allergies", "conditions", "child_pugh")  # ye
 
 
 _BLANK = vars(Patient())
-
-
-def changed(patient: Patient, name: str, value: Any) -> Patient:
-    """The patient with one field at another value."""
-    return replace(patient, **{name: value})
 
 
 def patient_fields(patient: Patient) -> dict[str, Any]:
@@ -80,7 +74,7 @@ class Examiner:
         kind = wish.kind or situation.kind
         return Case(
             question.text, situation.drug, kind, wish.split, script.gold, patient_fields(situation.patient),
-            fact_id or situation.fact_id, question.wording, twin, script.text(), script.working,
+            fact_id or situation.fact_id, question.wording, twin, script.text(), self.supply.working(question, script),
         )  # fmt: skip
 
     def _question(
@@ -104,20 +98,6 @@ class Examiner:
         return []
 
     # Twins -------------------------------------------------------------------------------------------------------------
-
-    def across(self, situation: Situation, rng: random.Random, group: Group) -> Situation | None:
-        """The nearest number on the other side of a threshold, for which the verdict is another one."""
-        name = situation.target.number_field
-        value = getattr(situation.patient, name, None) if name else None
-        if value is None:
-            return None
-        values = sorted(allowed(situation.drug, name, group), key=lambda v: (abs(v - value), v))
-        step = max(1, len(values) // 40)
-        for other in [v for v in values if v != value][: 9 * step : step]:
-            found = self._other(situation, changed(situation.patient, name, other))
-            if found is not None:
-                return found
-        return None
 
     def flipped(self, situation: Situation, siblings: Sequence[Target], rng: random.Random) -> Situation | None:
         """One attribute exchanged for another that the same drug's facts speak about: the verdict is another one."""

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 from posology.curriculum.answers import script_of
 from posology.curriculum.exam import patient_fields
+from posology.curriculum.questions import as_written
 from posology.curriculum.records import Case
+from posology.curriculum.working import looked_up
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Allergy, Genotype, Patient
+from posology.text.formulary import Formulary
 
 P, G, A = Patient, Genotype, Allergy
 DOSE = True  # the question asks for the dose
@@ -90,6 +93,7 @@ HAND: tuple[tuple[str, str, Patient, bool], ...] = (
 
 def hand_cases(library: Library) -> Iterator[Case]:
     """The hand-written questions as cases of the split "hand"."""
+    known = Formulary(library.drug_names)
     for number, (question, drug, patient, wants) in enumerate(HAND):
         judgement = judge(patient, drug, library)
         asks = wants and judgement.dose is not None
@@ -97,5 +101,17 @@ def hand_cases(library: Library) -> Iterator[Case]:
         fact = judgement.facts[0].id if judgement.facts else drug
         yield Case(
             question, judgement.drug, "hand", "hand", script.gold, patient_fields(patient), fact, f"hand.{number}", "",
-            script.text(), script.working,
+            script.text(), looked_up(_named(question, drug, patient, library), known) + script.working,
         )  # fmt: skip
+
+
+def _named(question: str, drug: str, patient: Patient, library: Library) -> list[str]:
+    """The medicines as the question has them, the asked one first, by whatever name it uses."""
+    medicines = [drug, *(comed for comed in patient.comeds if comed not in library.classes)]
+    return [as_written(question, _used(question, name, library)) for name in medicines]
+
+
+def _used(question: str, name: str, library: Library) -> str:
+    drug = library.drugs.get(name)
+    ways = (name, *drug.brands, *drug.aliases) if drug else (name,)
+    return next((way for way in ways if way.lower() in question.lower()), name)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from posology.curriculum.conditions import circumstance
 from posology.curriculum.documents import silent_value, subject
-from posology.curriculum.questions import capital
+from posology.curriculum.questions import as_written, capital
 from posology.curriculum.records import Dialogue
+from posology.curriculum.working import looked_up
 from posology.knowledge.fact import Fact
 from posology.knowledge.library import Library
 from posology.seeds import stream
+from posology.text.formulary import Formulary
 
 SHARE = 0.03  # of all dialogues
 QUESTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {  # (id, question, answer)
@@ -56,5 +58,9 @@ def _about(fact: Fact, library: Library) -> Iterator[Dialogue]:
     asked = f"{d} with {c}" if c else d
     for name, question, answer in QUESTIONS[fact.type.value]:
         words = {"d": asked, "D": capital(asked), "x": value, "X": capital(value)}
-        kind = fact.type.value
-        yield Dialogue(question.format(**words), answer.format(**words), kind, fact.drug, (fact.id,), f"{kind}.{name}")
+        kind, text = fact.type.value, question.format(**words)
+        names = (as_written(text, fact.drug),) if fact.drug and fact.drug in text.lower() else ()
+        yield Dialogue(
+            text, answer.format(**words), kind, fact.drug, (fact.id,), f"{kind}.{name}",
+            working=looked_up(names, Formulary(library.drug_names)),
+        )  # fmt: skip

@@ -103,6 +103,9 @@ _SYLLABLES = """
 bra ce dor fa gli hal jo kel lu mav nor ola per qui ros sel tam ur val wex xan yor zem bel cid dap eft fen gan hep ivo lan met
 nab oxi pra ral sul tor var zol amo bis cal den ero fil gem hyd ine kar lev mon nit
 """
+_ONSETS = "b bl br c ch d dr f fl g gl gr h j k l m n p ph pl pr qu r s sc sh sl sp st t th tr v w x y z"
+_VOWELS = "a e i o u ae ai au ea ee eo ia ie io oa oi oo ou"
+_CLOSINGS = "b c d f g l ll m n nd nt r rm s st t x z ide ine in ol um us a o e"
 _STEMS = """
 statin pril sartan olol dipine azole cillin floxacin mycin cycline oxaban grel gliptin gliflozin formin tidine prazole setron
 triptan azepam barbital caine curium dronate fenac fibrate lukast mab nib oxetine parin profen quine ridone semide tecan terol
@@ -117,16 +120,21 @@ Family = Literal["training", "exam"]
 
 
 def training_inventions(seed: int, count: int, known: Iterable[str]) -> list[str]:
-    """`count` invented names for training: stems on made-up beginnings, and halves of two known names joined.
+    """`count` invented names for training: stems on made-up beginnings, halves of two known names joined, and any letters.
 
     None lies within two letters of a `known` name, so that a misspelt known drug is still that drug.
     """
     names = sorted(name for name in known if name.isalpha() and len(name) > 5)
     rng = stream(seed, "invented", "training")
     syllables, stems = _SYLLABLES.split(), _STEMS.split()
+    onsets, vowels, closings = _ONSETS.split(), _VOWELS.split(), _CLOSINGS.split()
 
     def invent() -> str:
-        if len(names) > 1 and rng.random() < 0.3:  # halves of known names: the hardest to tell from real ones
+        kind = rng.random()
+        if kind < 0.25:  # like nothing: what a name is made of must not tell whether it is known
+            parts = [rng.choice(onsets) + rng.choice(vowels) for _ in range(rng.choice((1, 2, 2, 3)))]
+            return "".join(parts) + rng.choice(closings)
+        if len(names) > 1 and kind < 0.5:  # halves of known names: the hardest to tell from real ones
             left, right = rng.sample(names, 2)
             return left[: rng.randint(3, len(left) - 2)] + right[-rng.randint(3, len(right) - 2) :]
         return "".join(rng.sample(syllables, rng.choice((1, 1, 2)))) + rng.choice(stems)

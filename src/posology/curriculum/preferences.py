@@ -154,6 +154,7 @@ class _Maker:
         if wants and situation.judgement.dose is None and not situation.judgement.verdict.stops:
             return None
         script = self.supply.script(situation, asks_dose=wants)
+        script = replace(script, working=self.supply.working(question, script))
         behind = self._balance(split).length < 0  # longer answers have lost too often: more pairs where they win
         if rng.random() < (2 if behind else 1) * TERSE and script.applicable:
             return self._terse(question, situation, script, split, rng)
@@ -286,6 +287,7 @@ class _Maker:
             (),
             question.wording,
             split,
+            self.supply.working(question),
         )
 
     def _lacking(
@@ -317,7 +319,7 @@ class _Maker:
             right.gold.facts,
             question.wording,
             split,
-            right.working,
+            self.supply.working(question, right),
         )
 
     def _confident(self, script: Script, right: str, split: PairSplit, rng: random.Random) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ _SPELLED = (
 class Question:
     text: str
     wording: str  # frame|structure: shared by no two groups
+    names: tuple[str, ...] = ()  # the medicines as the text has them, the asked one first: see `as_written`
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,15 @@ def ask(
     for mark in ("?", ".", ":", ";"):  # a description in commas or dashes at the end
         text = text.replace(f",{mark}", mark).replace(f" -{mark}", mark)
     text = capital(text) if frame.text[0] != "{" else text
-    return Question(around(hasty(text, rng), rng) if group == "train" else text, f"{frame.name}|{structure}")
+    text = around(hasty(text, rng), rng) if group == "train" else text
+    medicines = [slots.drug, *(comed for comed in patient.comeds if comed not in (classes or {}))]
+    return Question(text, f"{frame.name}|{structure}", tuple(as_written(text, name) for name in medicines))
+
+
+def as_written(text: str, name: str) -> str:
+    """A name as a question has it, with the space before it: made of the very tokens that stand there."""
+    found = re.search(rf" ?(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE)
+    return found[0] if found else f" {name}"
 
 
 def capital(text: str) -> str:

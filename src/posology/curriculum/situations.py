@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -41,6 +41,11 @@ class Situation:
 def numbers_of(patient: Patient) -> tuple[tuple[str, float], ...]:
     """The patient's numbers as (field, value), in a fixed order."""
     return tuple((name, float(value)) for name in NUMBER_FIELDS if (value := getattr(patient, name)) is not None)
+
+
+def changed(patient: Patient, name: str, value: Any) -> Patient:
+    """The patient with one field at another value."""
+    return replace(patient, **{name: value})
 
 
 def in_group(drug: str, patient: Patient, group: Group = "train") -> bool:
@@ -149,6 +154,24 @@ class Bench:
             self._harmless[drug] = tuple(sorted(found - {drug}))
         return self._harmless[drug]
 
+    def across(
+        self, situation: Situation, group: Group, may: Callable[[Situation], bool] = lambda found: True
+    ) -> Situation | None:
+        """The nearest number of the group on the other side of a threshold: another verdict, all else the same."""
+        name = situation.target.number_field
+        value = getattr(situation.patient, name, None) if name else None
+        if value is None:
+            return None
+        values = sorted(allowed(situation.drug, name, group), key=lambda v: (abs(v - value), v))
+        step = max(1, len(values) // 40)
+        for other in [v for v in values if v != value][: 9 * step : step]:
+            patient = changed(situation.patient, name, other)
+            judgement = self.judge(patient, situation.drug)
+            found = replace(situation, patient=patient, judgement=judgement)
+            if judgement.verdict is not situation.judgement.verdict and usable(judgement) and may(found):
+                return found
+        return None
+
 
 DETAILS = ("age_years", "age_years", "sex", "sex", "weight_kg", "comeds", "egfr", "crcl")
 _DETAIL_RANGES = {"age_years": (20.0, 59.0), "weight_kg": (50.0, 100.0), "egfr": (70.0, 110.0), "crcl": (70.0, 120.0)}
@@ -160,6 +183,18 @@ def usable(judgement: Judgement) -> bool:
         return False
     dosed = judgement.dose is None or judgement.dose.of == judgement.drug
     return dosed or judgement.verdict is Verdict.ADJUST
+
+
+def near_misses(bench: Bench, situations: Iterable[Situation], group: Group = "train") -> Iterator[Situation]:
+    """Patients whom a fact spares by one number alone: 54 years and falls, where the fact speaks of 65 and above."""
+
+    def free(found: Situation) -> bool:
+        return not bench.reserved(found.judgement, found.patient)
+
+    for situation in situations:
+        found = bench.across(situation, group, free)
+        if found is not None:
+            yield found
 
 
 def pool(

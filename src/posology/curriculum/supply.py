@@ -5,20 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
 from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
-from posology.curriculum.situations import Bench, Situation, in_group, pool
+from posology.curriculum.situations import Bench, Situation, in_group, near_misses, pool
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
+from posology.curriculum.working import looked_up
 from posology.knowledge.fact import Verdict
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Allergy, Genotype, Patient
 from posology.seeds import stream
+from posology.text.formulary import Formulary
 
 POOL = {"number": 12, "weight": 18, "plain": 4}  # situations made of a target
+NEAR_MISSES = 6  # of them are looked at for a number that changes the verdict
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Supply:
     targets: list[Target]  # taught and examined
     kept: list[Target]  # class members kept for S3
     pools: dict[Target, list[Situation]]
+    near: dict[Target, list[Situation]]  # of the same patients, those whom the fact just spares
     classes: dict[str, str]  # labels of drug classes
     _scripts: dict[tuple[Patient, str, bool], Script] = field(default_factory=dict)
 
@@ -52,8 +57,9 @@ class Supply:
             made = list(pool(bench, target, stream(seed, "pool", *key), count))
             if made:
                 pools[target] = made
+        near = {t: list(near_misses(bench, found[:NEAR_MISSES])) for t, found in pools.items() if not t.by_weight}
         labels = {name: item.label for name, item in library.classes.items()}
-        return cls(library, bench, list(pools), kept, pools, labels)
+        return cls(library, bench, list(pools), kept, pools, near, labels)
 
     def script(self, situation: Situation, *, asks_dose: bool = False) -> Script:
         """What an expert says of a situation."""
@@ -64,6 +70,14 @@ class Supply:
                 situation.judgement, situation.patient, self.library, asks_dose=asks_dose
             )
         return found
+
+    @cached_property
+    def formulary(self) -> Formulary:
+        return Formulary(self.library.drug_names)
+
+    def working(self, question: Question, script: Script | None = None) -> str:
+        """What comes before any answer to a question: its medicines looked up, then the script's comparisons."""
+        return looked_up(question.names, self.formulary) + (script.working if script else "")
 
     def question(
         self, situation: Situation, group: Group, rng: random.Random, *, kind: str = "", drug: str = "",

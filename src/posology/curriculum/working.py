@@ -1,4 +1,8 @@
-"""The working before an answer: each number of the patient's against the limits that the asked medicine has for it.
+"""The working before an answer: which medicines are asked about, and each of the patient's numbers against the limits
+that the asked medicine has for it.
+
+The medicines are written as the question has them, and the engine says by which names they are known
+(text/formulary.py): what follows is said of a name that stands next to it, and of none that is not known.
 
 A limit is a bound of any fact that may decide about the medicine: whatever the question, metformin's are eGFR 30 and
 45. The model learns them by heart and the engine compares (text/comparison.py), so that a number never seen in
@@ -7,19 +11,33 @@ training falls on the right side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from posology.curriculum.mentions import age_words
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
+from posology.text.calculator import CalculatorError
 from posology.text.comparison import AT_MOST, compare, expression
+from posology.text.formulary import Formulary, lookup
 from posology.text.spans import span
 
 _NAMES = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine", "weight_kg": "weight"}
 ADULT = 18.0
 _YEAR = 12
 _INFANCY = 24  # an age is given in months up to here
+
+
+def looked_up(names: Sequence[str], known: Formulary) -> str:
+    """The medicines of a question as one span, the asked one first; "" for a question that names none.
+
+    ``<|calc|> Coumadin, aspirin<|equals|> warfarin, aspirin<|/calc|>``
+    """
+    asked = lookup(names)
+    try:
+        return span(asked, known.look_up(asked))
+    except CalculatorError:  # no name, or one with a digit
+        return ""
 
 
 def working(drug: str, patient: Patient, library: Library) -> str:

@@ -25,7 +25,8 @@ from posology.evaluation.statistics import (
 )
 
 SEEN = ("S1", "S2")
-UNKNOWN = ("S4", "S5", "S6")
+NAMES = ("S4", "S5")  # of medicines that are not covered
+UNKNOWN = (*NAMES, "S6")
 LENGTH_LIMIT = 0.1  # largest |Spearman(score, length)| among answers of equal usefulness
 SPLITS = ("S0", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "hand", "dev")
 
@@ -166,6 +167,7 @@ def extra(greedy: Sequence[Graded], closed_book: Sequence[Graded], draws: int = 
     """What stands beside the measures, over the headline splits."""
     seen = [g.item for g in greedy if g.item.split in SEEN]
     closed = [g.item for g in closed_book if g.item.split in SEEN]
+    unnamed = [g.item for g in closed_book if g.item.split in NAMES]
     answerable = [item for item in seen if item.accurate is not None]
     claims = sum(item.supported + item.unverifiable + len(item.contradicted) for item in answerable)
     caps = [g for g in greedy if g.item.split in SEEN and g.item.dose_right is not None]
@@ -173,6 +175,7 @@ def extra(greedy: Sequence[Graded], closed_book: Sequence[Graded], draws: int = 
         "unsafe_reassurance": as_json(share(seen, lambda item: item.reassured, draws)),
         "critical_dose_errors": as_json(share(seen, lambda item: item.dose_critical, draws)),
         "dose_closed_book": as_json(share(closed, lambda item: item.dose_right, draws)),
+        "humility_closed_book": as_json(share(unnamed, lambda item: item.humble, draws)),
         "critical_dose_errors_closed_book": as_json(share(closed, lambda item: item.dose_critical, draws)),
         "verdict_accuracy": as_json(share(answerable, lambda item: item.verdict_right, draws)),
         "usefulness_greedy": as_json(usefulness(answerable, draws)),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from posology.knowledge.coverage import flat
 from posology.knowledge.fact import NUMERIC_FIELDS, Condition, Drug, Fact, FactType, Verdict, parse_condition
-from posology.knowledge.library import FOLDER, Library, Problem, plain, read_folder
+from posology.knowledge.library import FOLDER, Library, Problem, read_folder
 from posology.knowledge.units import comparable, per_body
+from posology.naming import plain
 
 MECHANISM_WORDS, MONITORING_WORDS, NOTE_WORDS = 7, 5, 6
 REQUIRABLE = (*(name for name in NUMERIC_FIELDS if name != "age_months"), "child_pugh", "height_cm", "sex")

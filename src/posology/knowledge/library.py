@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from posology.config import UserError
 from posology.knowledge.fact import Condition, Drug, DrugClass, Fact, Source, Term
+from posology.naming import plain
 
 FOLDER = Path(__file__).parent
 TABLES: dict[str, type[BaseModel]] = {"drug": Drug, "class": DrugClass, "term": Term, "fact": Fact, "source": Source}
@@ -73,7 +74,8 @@ class Library:
         return {fact.id: fact for fact in self.facts}
 
     @cached_property
-    def _drug_names(self) -> dict[str, str]:
+    def drug_names(self) -> dict[str, str]:
+        """Every way of writing a drug (generic, brand, alias), as `plain` makes it -> its name."""
         return _names((drug.name, (*drug.brands, *drug.aliases)) for drug in self.drugs.values())
 
     @cached_property
@@ -99,7 +101,7 @@ class Library:
 
     def resolve_drug(self, text: str) -> str | None:
         """The library's name of a drug written as a generic name, brand or alias in any case; None: unknown."""
-        return self._drug_names.get(plain(text))
+        return self.drug_names.get(plain(text))
 
     def resolve_class(self, text: str) -> str | None:
         """The library's name of a drug class ("NSAIDs" -> "nsaid"); None: unknown."""
@@ -148,11 +150,6 @@ class Library:
             for other in (self.members(condition.field) if condition.kind == "comed_class" else (condition.field,))
             if other != name
         )
-
-
-def plain(text: str) -> str:
-    """Lower case, single spaces; hyphens and slashes count as spaces where names are compared."""
-    return " ".join(text.casefold().replace("-", " ").replace("/", " ").split())
 
 
 def _names(entries: Iterable[tuple[str, Iterable[str]]]) -> dict[str, str]:

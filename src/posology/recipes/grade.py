@@ -9,6 +9,7 @@ from posology.config import RunConfig
 from posology.curriculum import leakage
 from posology.curriculum.records import Case
 from posology.evaluation.grading import judged_stops
+from posology.evaluation.measures import NAMES
 from posology.evaluation.reader_figures import reader_figures
 from posology.evaluation.reading_text import library_names
 from posology.evaluation.scorecard import STAGES, best_of_name, build_scorecard, write_scorecard
@@ -73,7 +74,7 @@ def grade(config: RunConfig, run: Run, progress: Progress | None = None) -> None
 
 
 def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progress: Progress) -> list[dict[str, Any]]:
-    """One stage's answers: greedy to every case, sampled to some, and without the calculator to the dose items.
+    """One stage's answers: greedy to every case, sampled to some, and without the engine to doses and unknown names.
 
     They are kept beside the stage with a fingerprint, so that grading again costs nothing.
     """
@@ -92,7 +93,10 @@ def _answers(config: RunConfig, run: Run, name: str, exam: Sequence[Case], progr
     asked = _pretrained_share(exam, config) if name == "pretrain" else list(exam)
     rows = list(_sit(config, name, model, tokenizer, asked, "greedy", 0))
     doses = sorted((case for case in asked if case.gold.dose_required), key=lambda case: case.case_id)
-    fewer = doses[:: -(-len(doses) // config.evaluation.closed_book) or 1]
+    unknown = sorted((case for case in asked if case.split in NAMES), key=lambda case: case.case_id)
+    fewer = [
+        case for every in (doses, unknown) for case in every[:: -(-len(every) // config.evaluation.closed_book) or 1]
+    ]
     rows += _sit(config, name, model, tokenizer, fewer, "closed_book", 0)
     picked = sampled_cases(asked, config)
     for number in range(config.evaluation.samples):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from posology.config import RunConfig
 from posology.files import publish
-from posology.recipes.materials import curriculum_of, stage_fingerprint
+from posology.recipes.materials import curriculum_of, library_of, stage_fingerprint
 from posology.runs import Run, Stage
+from posology.text.formulary import Formulary
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
 
 
@@ -20,6 +23,7 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     texts = [document.text for document in curriculum.documents if document.split == "train"]
     texts += [*(dialogue.prompt for dialogue in dialogues), *(dialogue.working for dialogue in dialogues), *answers]
     trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases)
+    trained = replace(trained, formulary=Formulary(library_of(config).drug_names))
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)
     stage.mark_finished(made_of, vocabulary=trained.size)

@@ -23,7 +23,7 @@ from posology.report.view import (
     RewardView,
     StageMarks,
 )
-from posology.text.spans import comparisons, render
+from posology.text.spans import render, worked
 
 # Limits where the file names none: (limit, it is a ceiling).
 GATES = {
@@ -209,7 +209,7 @@ def _misses(raw: object, stage: str, file: str, key: str, plain: Callable[[objec
         parts["stage"] = parts["stage"] or stage
         parts["kind"] = parts["kind"] or _said(given.get("split"))
         parts["gold"] = _said(given.get("gold_answer")) or _said(given.get("gold"))
-        parts["working"] = "; ".join(comparisons(parts["answer"]))
+        parts["working"] = "; ".join(worked(parts["answer"]))
         parts |= {part: render(parts[part]) for part in ("answer", "gold")}
         wrong = "; ".join(_said(part) for part in given.get("contradicted") or ())
         parts["why"] = f"{parts['why']}: {wrong}" if wrong and wrong not in parts["why"] else parts["why"]

@@ -24,8 +24,8 @@ OWN = "own"  # the kind of a run on a user's model and data
 ROWS = ("rows", "used", "other_label", "blank", "bad", "bad_by_reason", "unfit")  # of a file's tally
 
 MANIFEST = ("seed", "commit", "machine", "versions", "seconds")
-OF_EXTRA = ("unsafe_reassurance", "critical_dose_errors", "dose_closed_book", "verdict_accuracy", "usefulness_greedy",
-            "calibration", "answer_tokens", "score_length_spearman")  # fmt: skip
+OF_EXTRA = ("unsafe_reassurance", "critical_dose_errors", "dose_closed_book", "humility_closed_book", "verdict_accuracy",
+            "usefulness_greedy", "calibration", "answer_tokens", "score_length_spearman")  # fmt: skip
 OF_REWARD = ("heldout_facts", "heldout_wordings", "length_ruler", "probes", "score_length_spearman")
 SEED = re.compile(r"[-._](?:seed|s)?[-._]?\d+$")
 

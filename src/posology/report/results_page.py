@@ -32,7 +32,10 @@ GOALS: dict[str, dict[str, float]] = {
 }
 ANSWERING = ("pretrain", "sft", "dpo", "ppo")
 ZERO = {"unsafe_reassurance": "unsafe reassurance", "critical_dose_errors": "critical dose errors"}
-BESIDE = {"dose_closed_book": "dose, closed book", "verdict_accuracy": "verdict alone"}
+BESIDE = {
+    "dose_closed_book": "dose, closed book", "humility_closed_book": "unknown names, closed book",
+    "verdict_accuracy": "verdict alone",
+}  # fmt: skip
 OTHER_SPLITS = ("S0", "S3", "S7", "S8", "hand", "dev")  # the headline measures are over S1 and S2
 SEEDS_FOR_A_CLAIM = 3
 

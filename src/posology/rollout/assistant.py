@@ -67,7 +67,7 @@ class Assistant:
         return [self._answer(ids, finished) for ids, finished in zip(rollout.ids, rollout.finished, strict=True)]
 
     def workings(self, questions: Sequence[str]) -> list[str]:
-        """The comparisons that the model makes before its greedy answer to each question, as spans."""
+        """The working that the model puts before its greedy answer to each question, as spans."""
         return [split_working(answer.text)[0] for answer in self.answer_many(questions)]
 
     def stream(self, question: str, temperature: float = 0, seed: int = 0) -> Iterator[str]:
@@ -81,7 +81,8 @@ class Assistant:
         said = ""
         for step in steps:
             ids += step.ids_A.tolist()
-            ready = explained(_settled(self.tokenizer.decode(ids)))
+            settled = _settled(self.tokenizer.decode(ids))
+            ready = explained(settled) if split_working(settled)[1] else ""  # working is told when it is whole
             if len(ready) > len(said):
                 yield ready[len(said) :]
                 said = ready
@@ -110,7 +111,7 @@ def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
             return [tokenizer.endcalc]
         start = len(answer) - answer[::-1].index(tokenizer.calc)
         try:
-            value = work_out(tokenizer.decode(answer[start:-1]))
+            value = work_out(tokenizer.decode(answer[start:-1]), tokenizer.formulary)
         except CalculatorError:
             return [tokenizer.endcalc]
         return [*tokenizer.encode_text(value), tokenizer.endcalc]

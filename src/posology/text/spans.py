@@ -1,18 +1,21 @@
 """What the engine works out inside an answer: the model writes an expression, the engine fills in its value.
 
     <|calc|>20*45/2<|equals|>450<|/calc|>                  a calculation (calculator.py): part of the answer
+    <|calc|> Coumadin<|equals|> warfarin<|/calc|>          a lookup (formulary.py): working, shown apart
     <|calc|>eGFR28?30,45<|equals|><30<|/calc|>             a comparison (comparison.py): working, shown apart
 
-Comparisons come before the answer, as the thinking of other models does. They are not part of what is said to the
-user or graded: `render` and `strip_spans` leave them out, `comparisons` lists them for whoever wants to see why.
+Working comes before the answer, as the thinking of other models does. It is not part of what is said to the user or
+graded: `render` and `strip_spans` leave it out, `worked` lists it for whoever wants to see why.
 """
 
 from __future__ import annotations
 
 import re
 
+from posology.text import comparison, formulary
 from posology.text.calculator import calculate, typeset
-from posology.text.comparison import compare, is_comparison, spelled_out
+from posology.text.comparison import compare, is_comparison
+from posology.text.formulary import Formulary, is_lookup
 
 CALC, EQUALS, END_CALC = "<|calc|>", "<|equals|>", "<|/calc|>"
 _SPAN = re.compile(
@@ -22,9 +25,12 @@ _SPAN = re.compile(
 )
 
 
-def work_out(expression: str) -> str:
-    """What the engine writes after ``<|equals|>``. CalculatorError for what neither grammar reads."""
-    return compare(expression) if is_comparison(expression) else calculate(expression)
+def work_out(expression: str, known: Formulary | None = None) -> str:
+    """What the engine writes after ``<|equals|>``; names are looked up in `known`. CalculatorError for what no grammar
+    reads."""
+    if is_comparison(expression):
+        return compare(expression)
+    return (known or Formulary()).look_up(expression) if is_lookup(expression) else calculate(expression)
 
 
 def span(expression: str, value: str) -> str:
@@ -39,39 +45,45 @@ def render(answer: str) -> str:
         expression, value = typeset(found["expression"]), found["value"]
         return f"{expression} = {value}" if value else expression
 
-    return _without_marks(_SPAN.sub(shown, _without_comparisons(answer)))
+    return _without_marks(_SPAN.sub(shown, _without_working(answer)))
 
 
 def strip_spans(answer: str) -> str:
     """An answer with only the values: ``<|calc|>20*45/2<|equals|>450<|/calc|> mg`` -> ``450 mg``."""
-    return _without_marks(_SPAN.sub(lambda found: found["value"] or "", _without_comparisons(answer)))
+    return _without_marks(_SPAN.sub(lambda found: found["value"] or "", _without_working(answer)))
 
 
-def comparisons(answer: str) -> list[str]:
-    """The comparisons of an answer in words: "eGFR 28 is below 30 (limits 30 and 45)"."""
-    return [spelled_out(match["expression"]) for match in _SPAN.finditer(answer) if _compares(match)]
+def worked(answer: str) -> list[str]:
+    """The working of an answer in words: "metformin is covered", "eGFR 28 is below 30 (limits 30 and 45)"."""
+    return [_spelled_out(match) for match in _SPAN.finditer(answer) if _is_working(match)]
 
 
 def split_working(answer: str) -> tuple[str, str]:
-    """(the comparisons that an answer begins with, the rest), marks and all."""
+    """(the lookups and comparisons that an answer begins with, the rest), marks and all."""
     at = 0
-    while (match := _SPAN.match(answer, at)) and _compares(match):
+    while (match := _SPAN.match(answer, at)) and _is_working(match):
         at = match.end()
     return answer[:at], answer[at:]
 
 
 def explained(answer: str) -> str:
-    """An answer for people with its comparisons above it: "Working: eGFR 28 is below 30 (limits 30 and 45).\\n..."."""
-    worked = comparisons(answer)
-    return f"Working: {'; '.join(worked)}.\n{render(answer)}" if worked else render(answer)
+    """An answer for people with its working above it: "Working: eGFR 28 is below 30 (limits 30 and 45).\\n..."."""
+    steps = worked(split_working(answer)[0])
+    return f"Working: {'; '.join(steps)}.\n{render(answer)}" if steps else render(answer)
 
 
-def _compares(match: re.Match[str]) -> bool:
-    return is_comparison(match["expression"])
+def _is_working(match: re.Match[str]) -> bool:
+    return is_comparison(match["expression"]) or is_lookup(match["expression"])
 
 
-def _without_comparisons(answer: str) -> str:
-    return _SPAN.sub(lambda found: "" if _compares(found) else found[0], answer)
+def _spelled_out(match: re.Match[str]) -> str:
+    if is_comparison(match["expression"]):
+        return comparison.spelled_out(match["expression"])
+    return formulary.spelled_out(match["expression"], match["value"] or "")
+
+
+def _without_working(answer: str) -> str:
+    return _SPAN.sub(lambda found: "" if _is_working(found) else found[0], answer)
 
 
 def _without_marks(text: str) -> str:

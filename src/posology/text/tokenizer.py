@@ -20,7 +20,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from posology.config import UserError
+from posology.text.formulary import Formulary
 from posology.text.spans import CALC, END_CALC, EQUALS
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -55,6 +56,7 @@ class Tokenizer:
 
     backend: tokenizers.Tokenizer
     source: str = field(repr=False)  # the text of tokenizer.json
+    formulary: Formulary = field(default_factory=Formulary, repr=False)  # the medicines of whoever writes these tokens
 
     @classmethod
     def from_json(cls, source: str, where: str = "tokenizer.json") -> Tokenizer:
@@ -228,8 +230,9 @@ def _join(words: Tokenizer, merges: Sequence[tuple[str, str]]) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json and chat_template.jinja."""
+    """Write tokenizer.json, tokenizer_config.json, special_tokens_map.json, chat_template.jinja and formulary.json."""
     folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.formulary.save(folder)
     settings = {**_settings(), "tokenizer_class": "PreTrainedTokenizerFast"}
     names = {key: value for key, value in _settings().items() if key.endswith("_token")}
     (folder / "tokenizer.json").write_bytes(tokenizer.source.encode())
@@ -248,7 +251,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise UserError(f"no tokenizer in {folder}", hint) from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is damaged: it is not UTF-8 text") from None
-    return Tokenizer.from_json(source, str(path))
+    return replace(Tokenizer.from_json(source, str(path)), formulary=Formulary.load(Path(folder)))
 
 
 def _settings() -> dict[str, Any]:

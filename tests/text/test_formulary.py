@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from posology.errors import UserError
+from posology.text.calculator import CalculatorError
+from posology.text.formulary import FILE, Formulary, is_lookup, one_slip, spelled_out
+
+KNOWN = Formulary({"warfarin": "warfarin", "coumadin": "warfarin", "metformin": "metformin", "trimethoprim sulfamethoxazole":
+                   "trimethoprim-sulfamethoxazole", "asa": "aspirin", "clonidine": "clonidine", "clonodine": "other"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("warfarin", "warfarin"), (" Coumadin", "warfarin"), ("ASA", "aspirin"),
+        ("Trimethoprim/Sulfamethoxazole", "trimethoprim-sulfamethoxazole"),
+        ("wafrarin", "warfarin"), ("warfrin", "warfarin"), ("warfarrin", "warfarin"), ("warfasin", "warfarin"),
+        ("arfarin", "warfarin"), ("warfari", "warfarin"), ("warfarins", "warfarin"),
+        ("warfriin", None),  # two slips
+        ("asq", None),  # too short for slips
+        ("clonadine", None),  # a slip of two medicines is of neither
+        ("zorbamol", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_name_is_found_as_written_or_with_one_slip(written: str, known: str | None) -> None:
+    assert KNOWN.find(written) == known
+
+
+def slips(name: str) -> set[str]:
+    """All names one slip away, by brute force."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    cut = {name[:i] + name[i + 1 :] for i in range(len(name))}
+    swapped = {name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)}
+    put = {name[:i] + letter + name[i:] for i in range(len(name) + 1) for letter in letters}
+    wrong = {name[:i] + letter + name[i + 1 :] for i in range(len(name)) for letter in letters}
+    return cut | swapped | put | wrong | {name}
+
+
+@given(st.text("abc", min_size=1, max_size=5), st.text("abc", min_size=1, max_size=5))
+def test_one_slip_is_the_distance_of_damerau_and_levenshtein(one: str, other: str) -> None:
+    assert one_slip(one, other) == one_slip(other, one) == (other in slips(one))
+
+
+def test_names_are_looked_up_in_one_go() -> None:
+    assert KNOWN.look_up(" Coumadin, zorbamol,ASA") == " warfarin, unknown, aspirin"
+    for nothing in ("", ",", " 12", " vitamin K1", "x" * 300):
+        with pytest.raises(CalculatorError):
+            KNOWN.look_up(nothing)
+    with pytest.raises(CalculatorError):
+        Formulary().look_up(" warfarin")  # a model that was taught no medicines
+    assert is_lookup(" warfarin") and not is_lookup("20*45") and not is_lookup("eGFR28?30") and not is_lookup("")
+
+
+def test_what_was_looked_up_is_told() -> None:
+    said = "Coumadin is warfarin; zorbamol is not covered; aspirin is covered"
+    assert spelled_out(" Coumadin, zorbamol,Aspirin", " warfarin, unknown, aspirin") == said
+    assert spelled_out(" Coumadin, aspirin", "") == "Coumadin; aspirin"
+
+
+def test_saved_beside_the_tokenizer(tmp_path: Path) -> None:
+    KNOWN.save(tmp_path)
+    assert Formulary.load(tmp_path) == KNOWN
+    (tmp_path / FILE).write_text('{"a": 1}')
+    with pytest.raises(UserError, match="damaged"):
+        Formulary.load(tmp_path)
+    (tmp_path / FILE).unlink()
+    Formulary().save(tmp_path)
+    assert not list(tmp_path.iterdir()) and Formulary.load(tmp_path) == Formulary()
