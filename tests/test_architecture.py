@@ -13,7 +13,7 @@ import posology
 
 SOURCE = Path(posology.__file__).parent
 LAYERS = (
-    ("errors", "config_text", "config", "own_config", "files", "seeds", "provenance", "runs", "parents"),
+    ("errors", "naming", "config_text", "config", "own_config", "files", "seeds", "provenance", "runs", "parents"),
     ("knowledge", "intake", "text", "models"),
     ("curriculum", "training", "rollout"),
     ("objectives", "evaluation", "annotation"),
@@ -23,6 +23,7 @@ LAYERS = (
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 GROUND = (
     "errors",
+    "naming",
     "files",
     "seeds",
     "config_text",

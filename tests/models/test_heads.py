@@ -36,6 +36,11 @@ def test_the_first_score_is_zero_and_a_first_loss_is_ln_2(tiny: Any) -> None:
     assert float(-logsigmoid(scores[0] - scores[1]).detach()) == pytest.approx(0.693147, abs=1e-6)
 
 
+def test_the_head_lies_where_the_trunk_does(tiny: Any) -> None:
+    model = from_language_model(tiny().to("meta"))  # any device but the CPU shows it: a reward model failed so on a GPU
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
 def test_padding_on_either_side_or_none_gives_one_score(tiny: Any) -> None:
     model = with_head(from_language_model(tiny()))
     left, right = model(*padded(ROWS, "left")), model(*padded(ROWS, "right"))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel
 
 from posology.config import LoraConfig, UserError
+from posology.models.device import device_of
 from posology.models.loading import FINGERPRINT, checked_folder, load_weights, require_tokenizer
 from posology.models.lora import apply_lora, is_lora, load_adapter, merge, save_adapter
 from posology.models.nll import linear_nll
@@ -41,7 +42,8 @@ class ScalarModel(nn.Module):
             )
         self.trunk = trunk
         self.likelihood = likelihood
-        self.head = nn.Linear(int(trunk.config.hidden_size) + 2 * likelihood, 1, dtype=torch.float32)
+        width = int(trunk.config.hidden_size) + 2 * likelihood
+        self.head = nn.Linear(width, 1, dtype=torch.float32, device=device_of(trunk))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
