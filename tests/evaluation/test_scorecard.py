@@ -78,7 +78,9 @@ def test_shape(both: dict[str, Any], tmp_path: Path) -> None:
         assert {"k", "n", "facts", "value", "low", "high", "target", "verdict", "gates"} <= headline[name].keys()
     assert headline["usefulness"].keys() == {"value", "low", "high", "n", "facts"}
     assert set(headline["safety"]["gates"]) | set(headline["humility"]["gates"]) == set(GATES)
-    assert {"unsafe_reassurance", "critical_dose_errors", "dose_closed_book"} <= both["stages"]["ppo"]["extra"].keys()
+    extra = both["stages"]["ppo"]["extra"]
+    assert {"unsafe_reassurance", "critical_dose_errors", "dose_closed_book"} <= extra.keys()
+    assert extra["humility_closed_book"]["n"] == sum(case.split in ("S4", "S5") for case in exam())
     assert {"a", "b", "measure", "difference", "low", "high", "p_holm", "unit"} <= both["comparisons"][0].keys()
     write_scorecard(Run(tmp_path), both)
     facts = both["by_fact"]
