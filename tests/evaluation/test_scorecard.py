@@ -162,6 +162,26 @@ def test_baselines_mean_what_they_say() -> None:
     assert found["nearest training question"]["headline"]["dose"]["value"] == 1  # the very question was trained on
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "usefulness", "best"),
+    [
+        ({"sft": 0.95, "dpo": 0.93, "ppo": 0.945}, {"sft": 6.0, "dpo": 9.0, "ppo": 8.0}, "ppo"),  # dpo: bought
+        ({"sft": 0.95, "dpo": 0.945, "ppo": 0.945}, {"sft": 6.0, "dpo": 9.0, "ppo": 8.0}, "dpo"),
+        ({"sft": 0.95, "dpo": 0.945, "ppo": 0.945}, {"sft": 8.0, "dpo": 8.0, "ppo": 8.0}, "ppo"),
+        ({"sft": 0.95, "dpo": 0.90, "ppo": 0.90}, {"sft": 6.0, "dpo": 9.0, "ppo": 9.0}, "sft"),
+        ({}, {}, None),
+    ],
+)
+def test_usefulness_chooses_among_stages_about_as_accurate(
+    accuracy: dict[str, float], usefulness: dict[str, float], best: str | None
+) -> None:
+    stages = {
+        name: {"splits": {"dev": {"accuracy": {"value": value}, "usefulness": {"value": usefulness[name]}}}}
+        for name, value in accuracy.items()
+    }
+    assert best_stage({"stages": stages}) == best
+
+
 def test_best_of_n_is_a_baseline_and_a_rival() -> None:
     """What the reward models chose is compared on sampled answers, and is no stage of its own."""
     cases = exam()

@@ -25,6 +25,7 @@ COMPARED = (("sft", "pretrain"), ("dpo", "sft"), ("ppo", "sft"), ("ppo", "dpo"))
 BEST_OF = "best_of_"  # and how many: the stage whose answers the reward models chose among SFT's
 CHOSEN = "of so many answers that SFT gave at temperature 1, the one that the reward models put first"
 RIVALS = ("sft", "dpo", "ppo")  # compared with it
+ABOUT = 0.01  # of accuracy: stages this near to the most accurate one are chosen between by usefulness
 MISSES = 20  # worst answers kept on the card, a stage
 
 
@@ -275,16 +276,24 @@ def _severity(g: Graded) -> int:
 
 
 def best_stage(card: Mapping[str, Any]) -> str | None:
-    """The stage with the highest usefulness on the development split (without one: on S0); later stages win ties."""
-    best, most = None, -1.0
-    for stage in STAGES:
-        splits = card["stages"].get(stage, {}).get("splits", {})
-        cells = (splits.get(name, {}).get("usefulness") for name in ("dev", "S0"))
-        found = next((cell["value"] for cell in cells if cell), None)
-        value = -0.5 if found is None else float(found)
-        if stage in card["stages"] and value >= most:
-            best, most = stage, value
-    return best
+    """The most useful stage on the development split (without one: on S0) of those about as accurate as the most accurate.
+
+    Completeness that was bought with wrong answers is no reason to choose a stage. Later stages win ties.
+    """
+    found = {stage: _on_development(card["stages"][stage]) for stage in STAGES if stage in card["stages"]}
+    most = max((accuracy for accuracy, _ in found.values()), default=0.0)
+    near = {stage: useful for stage, (accuracy, useful) in found.items() if accuracy >= most - ABOUT}
+    return max(reversed(near), key=near.__getitem__, default=None)
+
+
+def _on_development(block: Mapping[str, Any]) -> tuple[float, float]:
+    """(accuracy, usefulness), each -1 where nothing was asked."""
+    splits = block.get("splits", {})
+    cells: Mapping[str, Any] = next(
+        (splits[name] for name in ("dev", "S0") if splits.get(name, {}).get("usefulness")), {}
+    )
+    accuracy, useful = ((cells.get(name) or {}).get("value") for name in ("accuracy", "usefulness"))
+    return (-1.0 if accuracy is None else float(accuracy)), (-1.0 if useful is None else float(useful))
 
 
 def table(card: Mapping[str, Any]) -> list[list[str]]:
