@@ -29,8 +29,8 @@ class DataConfig(Section):
 
     document_wordings: int = Field(6, ge=1, le=12, description="pretraining sentences a fact")
     questions: int = Field(24, ge=1, le=400, description="SFT dialogues a fact, wordings and numbers varied")
-    unknown_share: float = Field(0.08, ge=0, le=0.5, description="SFT share: drugs nobody knows (abstain)")
-    missing_share: float = Field(0.13, ge=0, le=0.5, description="SFT share: the deciding value left out (ask)")
+    unknown_share: float = Field(0.10, ge=0, le=0.5, description="SFT share: drugs nobody knows (abstain)")
+    missing_share: float = Field(0.15, ge=0, le=0.5, description="SFT share: the deciding value left out (ask)")
     pairs: int = Field(8, ge=1, le=100, description="preference pairs a fact")
     items: float = Field(1.0, gt=0, le=10, description="size of the exam, 1 = DOMAIN.md's sizes")
     drugs: tuple[str, ...] = Field(
@@ -224,7 +224,7 @@ class EvaluationConfig(Section):
     best_of_prompts: int = Field(120, ge=0, description="of the sampled prompts; 0: no such baseline")
     pretrain_share: float = Field(0.1, gt=0, le=1, description="share of the exam that the base model answers")
     closed_book: int = Field(
-        400, ge=1, description="questions for a dose, and as many about unknown names, also answered without the engine"
+        200, ge=1, description="questions for a dose, and as many about unknown names, also answered without the engine"
     )
     bootstrap: int = Field(2000, ge=100)
     budget_s: float = Field(80, gt=0, description="seconds that grading all stages is meant to take")
