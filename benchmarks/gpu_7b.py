@@ -13,18 +13,7 @@ What weights have learnt plays no part in it. Seconds of a step are differences 
 from the fourth step on: all of a step counts (making the batch, DPO's reference, the optimiser), and the loop waits for
 the GPU in each. Tokens are counted in the very batches that the objective makes.
 
-Floating-point operations, 2 for a multiply and add. P: parameters of the layers' matrices, A: of the adapters, V: of the
-output head; L layers, D width. Of rows with n tokens (real, or with padding), s of them scored:
-
-    forward   F = 2 (P + A) sum n + 4 L D sum n^2 + 2 V sum s
-    backward  B = 2 (P + 2 A) sum n + 8 L D sum n^2 + 2 V sum s
-
-The second terms are attention's scores and weighted values, over all pairs of places as is usual (Chowdhery et al. 2022,
-"PaLM", appendix B: 12 L D n a token, forward and backward). Backward is no 2 F: frozen matrices need no gradient of
-their own, so that a LoRA step is about 4 P a token and not 6 P.
-
-    model FLOPs     SFT: F + B. DPO: 2 F + B (the reference's pass is part of the method). Real tokens.
-    hardware FLOPs  the same over all places, padding too, and F without the head once more: recomputed activations
+Tokens are multiplied out into floating-point operations in flops.py, where the formulas stand.
 
 MFU and HFU: these over time and the GPU's peak for dense bf16 by its data sheet (PEAKS). The head's products, which DPO
 works out in fp32, count alike. "share_of_measured" is HFU against a large matrix product's speed on the same GPU.
@@ -37,11 +26,9 @@ what two answers to a note have in common: there the figures count more than is 
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -56,6 +43,9 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from flops import Rows, matrices, operations
+from made_notes import make_tokenizer, note_of, write_notes
 
 RUN, BASE, NOTES, FEW, VALIDATION = "gpu", "7b", "notes.csv", "few.csv", "validation.csv"
 PARTS = ("prepare", "sft", "dpo", "generate", "qlora", "profile")
@@ -132,9 +122,9 @@ def prepare(report: Report, size: Size, device: str, given: str) -> None:
     texts = [f"{note}\n{summary}" for note, summary in map(note_of, range(300))]
     tokenizer = make_tokenizer(texts, size.words)
     rows = size.sft_steps * 8
-    write_notes(Path(NOTES), tokenizer, size, 0, rows)
-    write_notes(Path(FEW), tokenizer, size, 0, size.few_steps * 8)
-    write_notes(Path(VALIDATION), tokenizer, size, rows, 8)
+    write_notes(Path(NOTES), tokenizer, size.max_tokens, 0, rows)
+    write_notes(Path(FEW), tokenizer, size.max_tokens, 0, size.few_steps * 8)
+    write_notes(Path(VALIDATION), tokenizer, size.max_tokens, rows, 8)
     report.note(notes_seconds=time.monotonic() - began)
 
     from transformers import AutoModelForCausalLM, LlamaConfig
@@ -290,122 +280,7 @@ def longest(events: Any, kind: str, count: int = 20) -> list[dict[str, Any]]:
     return [{"ms": round(ms, 3), "calls": calls, "name": name} for ms, calls, name in rows[:count] if ms]
 
 
-# Notes and their tokenizer --------------------------------------------------------------------------------------------
-
-DRUGS = ("metformin", "lisinopril", "warfarin", "atorvastatin", "amlodipine", "apixaban", "furosemide", "metoprolol",
-         "omeprazole", "sertraline", "prednisone", "allopurinol", "levothyroxine", "gabapentin")  # fmt: skip
-DOSES, OFTEN = (5, 10, 20, 25, 40, 50, 100, 250, 500), ("once daily", "twice daily", "three times daily", "at bedtime")
-SIDES, PARTS_OF_BODY = ("left", "right"), ("knee", "shoulder", "hip", "ankle", "wrist")
-DENIED = ("chest pain", "dyspnea", "fever", "nausea", "vomiting", "dizziness", "headache", "cough")
-ASIDES = (
-    "Slept {a} hours and walked {b} minutes in the afternoon.", "Blood pressure {c} over {d}, pulse {d}, seated.",
-    "The daughter came along and asked about the visit of week {a}.", "Weight {d} kg, {a} kg less than in spring.",
-    "Laboratory values of the {a}th were discussed and agreed upon.", "Gait is steady over {b} metres without a stick.",
-    "The wound measures {a} by {b} mm and its edges are clean.", "Potassium {a}.{b} mmol/L, creatinine {d} umol/L.",
-    "Lives on floor {a} with a lift; a neighbour helps with shopping.", "Reviewed the letter of {b} March together.",
-)  # fmt: skip
-
-
-def note_of(number: int) -> tuple[str, str]:
-    """Note and summary `number`: medicines, a side and findings to be right or wrong about, then asides without end."""
-    draw = random.Random(number)
-    taken = [f"{drug} {draw.choice(DOSES)} mg {draw.choice(OFTEN)}" for drug in draw.sample(DRUGS, draw.randint(3, 6))]
-    where = f"{draw.choice(SIDES)} {draw.choice(PARTS_OF_BODY)}"
-    denied = draw.sample(DENIED, 2)
-    asides = (
-        draw.choice(ASIDES).format(a=draw.randint(2, 9), b=draw.randint(10, 40), c=draw.randint(100, 180), d=draw.randint(50, 99))
-        for _ in range(60)
-    )  # fmt: skip
-    note = [f"Patient aged {draw.randint(30, 90)} takes {'; takes '.join(taken)}.", f"Pain in the {where} for a week.",
-            f"Denies {denied[0]} and {denied[1]}.", *asides]  # fmt: skip
-    summary = f"Takes {', '.join(taken)}. Pain in the {where}. Denies {denied[0]} and {denied[1]}."
-    return " ".join(note), summary
-
-
-def make_tokenizer(texts: Sequence[str], words: int) -> Any:
-    """Byte-level BPE with one end token, as GPT-2 has it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=words, special_tokens=["<eos>"], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    backend.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>")
-
-
-def write_notes(path: Path, tokenizer: Any, size: Size, first: int, count: int) -> None:
-    """Rows of 82 to 95 % of `max_tokens`: a wrong summary may be a little longer than the right one."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "clinical_note", "model_summary", "label"])
-        for number in range(first, first + count):
-            note, summary = note_of(number)
-            room = int(size.max_tokens * random.Random(-number).uniform(0.82, 0.95)) - 16
-            ids = tokenizer(note)["input_ids"][: room - len(tokenizer(summary)["input_ids"])]
-            note = tokenizer.decode(ids).rpartition(". ")[0] + "."
-            table.writerow([f"n{number}", note, summary, "factual"])
-
-
-# Tokens and operations ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows that a step sends through the model: lengths without padding, their width with it, tokens scored."""
-
-    lengths: tuple[int, ...]
-    width: int
-    scored: int
-
-    @property
-    def real(self) -> int:
-        return sum(self.lengths)
-
-    @property
-    def places(self) -> int:
-        return len(self.lengths) * self.width
-
-
-@dataclass(frozen=True)
-class Matrices:
-    """Parameters that a token is multiplied with, and what attention costs."""
-
-    layers: int
-    adapters: int
-    head: int
-    depth: int
-    width: int
-
-    def forward(self, n: int, squares: int, scored: int) -> float:
-        """F of the docstring above."""
-        return 2 * (self.layers + self.adapters) * n + 4 * self.depth * self.width * squares + 2 * self.head * scored
-
-    def backward(self, n: int, squares: int, scored: int) -> float:
-        """B of the docstring above."""
-        return (
-            2 * (self.layers + 2 * self.adapters) * n + 8 * self.depth * self.width * squares + 2 * self.head * scored
-        )
-
-
-def matrices(shape: dict[str, int], rank: int = 16) -> Matrices:
-    """Of a Llama with adapters on q and v. Grouped keys are not foreseen: 7B has none."""
-    width, mlp, depth = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
-    layers = depth * (4 * width * width + 3 * width * mlp)
-    return Matrices(layers, depth * 2 * 2 * width * rank, width * shape["vocab_size"], depth, width)
-
-
-def operations(rows: Rows, about: Matrices, forwards: int) -> tuple[float, float]:
-    """(model, hardware) FLOPs of a step with `forwards` forward passes and one backward pass."""
-    real = (rows.real, sum(n * n for n in rows.lengths), rows.scored)
-    every = (rows.places, len(rows.lengths) * rows.width**2, rows.scored)
-    again = about.forward(every[0], every[1], 0)  # in the backward pass, from each layer's input
-    model = forwards * about.forward(*real) + about.backward(*real)
-    return model, forwards * about.forward(*every) + about.backward(*every) + again
+# What a stage did -----------------------------------------------------------------------------------------------------
 
 
 def sft_rows(run: Path, steps: int) -> list[Rows]:

@@ -54,6 +54,6 @@ def test_jotted_questions_say_all_that_the_plain_ones_say() -> None:
 
 
 def test_only_training_has_them(curriculum: Curriculum) -> None:
-    assert all("jotted" not in structures[group] for structures in STRUCTURES.values() for group in ("exam", "dev"))  # type: ignore[index]
+    assert all("jotted" not in structures[group] for structures in STRUCTURES.values() for group in ("exam", "dev"))
     assert any(d.wording.endswith("|jotted") for d in curriculum.dialogues)
     assert not [c for c in curriculum.cases if c.wording.endswith("|jotted") and c.split != "S0"]

@@ -46,7 +46,7 @@ def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished) -> None:
         compared += 1
         penalty = 0.0 if row["finished"] else config.ppo.no_stop_penalty
         assert row["score"] == pytest.approx(score - penalty, abs=0.05)  # bf16, in other company
-    assert compared >= 2  # a model that knows nothing copies names in odd pieces
+    assert compared >= 3  # of 8: a model that knows nothing copies names in odd pieces
 
 
 def test_the_card_sets_ppo_against_it(smoke: Finished) -> None:

@@ -154,9 +154,7 @@ class Bench:
             self._harmless[drug] = tuple(sorted(found - {drug}))
         return self._harmless[drug]
 
-    def across(
-        self, situation: Situation, group: Group, may: Callable[[Situation], bool] = lambda found: True
-    ) -> Situation | None:
+    def across(self, situation: Situation, group: Group, may: Callable[[Situation], bool]) -> Situation | None:
         """The nearest number of the group on the other side of a threshold: another verdict, all else the same."""
         name = situation.target.number_field
         value = getattr(situation.patient, name, None) if name else None
@@ -185,14 +183,14 @@ def usable(judgement: Judgement) -> bool:
     return dosed or judgement.verdict is Verdict.ADJUST
 
 
-def near_misses(bench: Bench, situations: Iterable[Situation], group: Group = "train") -> Iterator[Situation]:
+def near_misses(bench: Bench, situations: Iterable[Situation]) -> Iterator[Situation]:
     """Patients whom a fact spares by one number alone: 54 years and falls, where the fact speaks of 65 and above."""
 
     def free(found: Situation) -> bool:
         return not bench.reserved(found.judgement, found.patient)
 
     for situation in situations:
-        found = bench.across(situation, group, free)
+        found = bench.across(situation, "train", free)
         if found is not None:
             yield found
 
