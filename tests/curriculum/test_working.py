@@ -8,7 +8,7 @@ import pytest
 from posology.config import DataConfig
 from posology.curriculum.dialogues import make_dialogues
 from posology.curriculum.knowledge_dialogues import knowledge_dialogues
-from posology.curriculum.questions import Slots, as_written, ask
+from posology.curriculum.questions import Slots, as_written, ask, medicines
 from posology.curriculum.supply import Supply
 from posology.curriculum.working import looked_up, working
 from posology.knowledge.judge import judge
@@ -25,6 +25,12 @@ from posology.text.spans import CALC, EQUALS, worked
         ("metformin", Patient(egfr=28, crcl=40, pregnant=True), ["eGFR 28 is below 30 (limits 30 and 45)"]),
         ("metformin", Patient(age_years=9), ["age 9 is below 10 (limits 10 and 18)"]),
         ("metformin", Patient(age_years=60), []),  # of adults all ages are alike
+        (
+            "warfarin",
+            Patient(age_years=12, weight_kg=40),
+            ["age 12 is below 18 (limit 18)", "weight 40"],
+        ),  # for its dose
+        ("metformin", Patient(weight_kg=40), []),  # no dose of it goes by weight
         ("amoxicillin", Patient(age_years=7 / 12), ["months 7 is 6 or above (limits 3 and 6)"]),
         ("omeprazole", Patient(age_years=15 / 12), ["months 15 is 12 or above (limit 12)"]),
         ("omeprazole", Patient(age_years=1), ["age 1 is from 1 to 17 (limits 1 and 17)"]),
@@ -75,6 +81,18 @@ def test_patients_whose_working_is_alike_are_judged_alike(library: Library) -> N
 )
 def test_a_name_is_written_as_the_question_has_it(text: str, name: str, written: str) -> None:
     assert as_written(text, name) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Is Coumadin for atrial fibrillation safe?", " Coumadin for atrial fibrillation"),
+        ("Coumadin for Atrial fibrillation?", "Coumadin for Atrial fibrillation"),
+        ("Atrial fibrillation. Is Coumadin safe?", " Coumadin"),  # what it is for does not follow it
+    ],
+)
+def test_a_medicine_is_written_with_what_it_is_asked_for(text: str, written: str) -> None:
+    assert medicines(text, "Coumadin", "atrial fibrillation", ["aspirin"]) == (written, " aspirin")
 
 
 def test_the_medicines_are_looked_up_the_asked_one_first(library: Library) -> None:

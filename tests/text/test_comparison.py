@@ -36,10 +36,16 @@ def test_for_people() -> None:
     assert spelled_out("CrCl17?15,30,≤30,60") == "CrCl 17 is from 15 to 30 (limits 15, 30 and 60)"
     assert spelled_out("age70?65") == "age 70 is 65 or above (limit 65)"
     assert spelled_out(" eGFR?30") == "eGFR?30"
+    assert spelled_out("weight43?") == "weight 43"
+
+
+def test_a_number_without_limits_is_itself() -> None:
+    assert compare("weight9.5?") == "9.5" and expression("weight", "9.5", []) == "weight9.5?"
 
 
 @pytest.mark.parametrize(
-    "junk", ["", "28?30", "eGFR28", "eGFR28?", "eGFR28?30,", "eGFR-3?30", "eGFR28?30?45", "e28?" + "3," * 150 + "3"]
+    "junk",
+    ["", "28?30", "eGFR28", "eGFR?", "eGFR28?,", "eGFR28?30,", "eGFR-3?30", "eGFR28?30?45", "e28?" + "3," * 150 + "3"],
 )
 def test_junk_is_a_calculator_error(junk: str) -> None:
     with pytest.raises(CalculatorError):

@@ -62,6 +62,17 @@ def test_what_was_looked_up_is_told() -> None:
     assert spelled_out(" Coumadin, aspirin", "") == "Coumadin; aspirin"
 
 
+def test_what_a_medicine_is_asked_for_is_not_looked_up() -> None:
+    known = Formulary({"glucotrol": "glipizide"})
+    asked = " Glucotrol for type 2 diabetes, zorbamol"
+    assert is_lookup(asked) and not is_lookup("20 mg for 3 days") and not is_lookup(" for pain")
+    assert known.look_up(asked) == " glipizide, unknown"
+    assert spelled_out(asked, " glipizide, unknown") == (
+        "Glucotrol is glipizide, asked for type 2 diabetes; zorbamol is not covered"
+    )
+    assert spelled_out(asked, "") == "Glucotrol for type 2 diabetes; zorbamol"
+
+
 def test_saved_beside_the_tokenizer(tmp_path: Path) -> None:
     KNOWN.save(tmp_path)
     assert Formulary.load(tmp_path) == KNOWN

@@ -50,11 +50,11 @@ def test_working_is_told_to_whoever_asks() -> None:
     assert explained("Avoid it.") == "Avoid it."
 
 
-@pytest.mark.parametrize("broken", ["<|calc|>eGFR28?", "<|calc|>eGFR28?30,<|equals|><|/calc|>", "<|calc|>?<|equals|>"])
+@pytest.mark.parametrize("broken", ["<|calc|>eGFR?", "<|calc|>eGFR28?30,<|equals|><|/calc|>", "<|calc|>?<|equals|>"])
 def test_a_broken_comparison_is_hidden_too_and_told_as_it_stands(broken: str) -> None:
     assert render(broken + "Avoid it.") in ("Avoid it.", "")
     assert "Avoid" in render(broken + "<|/calc|>Avoid it.")
-    assert worked(broken)[0] in ("eGFR28?", "eGFR28?30,", "?")
+    assert worked(broken)[0] in ("eGFR?", "eGFR28?30,", "?")
 
 
 def test_each_grammar_works_out_its_own() -> None:

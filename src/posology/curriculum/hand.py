@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from posology.curriculum.answers import script_of
 from posology.curriculum.exam import patient_fields
-from posology.curriculum.questions import as_written
+from posology.curriculum.questions import medicines
 from posology.curriculum.records import Case
 from posology.curriculum.working import looked_up
 from posology.knowledge.judge import judge
@@ -105,10 +105,10 @@ def hand_cases(library: Library) -> Iterator[Case]:
         )  # fmt: skip
 
 
-def _named(question: str, drug: str, patient: Patient, library: Library) -> list[str]:
+def _named(question: str, drug: str, patient: Patient, library: Library) -> tuple[str, ...]:
     """The medicines as the question has them, the asked one first, by whatever name it uses."""
-    medicines = [drug, *(comed for comed in patient.comeds if comed not in library.classes)]
-    return [as_written(question, _used(question, name, library)) for name in medicines]
+    comeds = [_used(question, comed, library) for comed in patient.comeds if comed not in library.classes]
+    return medicines(question, _used(question, drug, library), patient.indication, comeds)
 
 
 def _used(question: str, name: str, library: Library) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from posology.curriculum.chatter import SURNAMES, around, blurred, person
 from posology.curriculum.jotting import hasty, in_brackets, joined, joiner, jotted
@@ -24,7 +25,7 @@ _SPELLED = (
 class Question:
     text: str
     wording: str  # frame|structure: shared by no two groups
-    names: tuple[str, ...] = ()  # the medicines as the text has them, the asked one first: see `as_written`
+    names: tuple[str, ...] = ()  # the medicines as the text has them, the asked one first: see `medicines`
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,26 @@ def ask(
         text = text.replace(f",{mark}", mark).replace(f" -{mark}", mark)
     text = capital(text) if frame.text[0] != "{" else text
     text = around(hasty(text, rng), rng) if group == "train" else text
-    medicines = [slots.drug, *(comed for comed in patient.comeds if comed not in (classes or {}))]
-    return Question(text, f"{frame.name}|{structure}", tuple(as_written(text, name) for name in medicines))
+    comeds = [comed for comed in patient.comeds if comed not in (classes or {})]
+    return Question(text, f"{frame.name}|{structure}", medicines(text, slots.drug, patient.indication, comeds))
+
+
+def medicines(text: str, drug: str, indication: str | None, comeds: Iterable[str]) -> tuple[str, ...]:
+    """The medicines as a question has them: the asked one, with what it is asked for where that follows it, and others."""
+    whole = f"{drug} for {spelled(indication)}" if indication else drug
+    asked = whole if whole.lower() in text.lower() else drug
+    return tuple(as_written(text, name) for name in (asked, *comeds))
 
 
 def as_written(text: str, name: str) -> str:
     """A name as a question has it, with the space before it: made of the very tokens that stand there."""
-    found = re.search(rf" ?(?<![\w-]){re.escape(name)}(?![\w-])", text, re.IGNORECASE)
+    found = _pattern(name).search(text)
     return found[0] if found else f" {name}"
+
+
+@lru_cache(maxsize=8192)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf" ?(?<![\w-]){re.escape(name)}(?![\w-])", re.IGNORECASE)
 
 
 def capital(text: str) -> str:

@@ -28,8 +28,7 @@ class Target:
     def by_weight(self) -> bool:
         """The dose follows from the patient's weight."""
         action = self.fact.action
-        units = (action.unit, *(phase.unit for phase in action.phases)) if action else ()
-        return any(unit.endswith("/kg") for unit in units)
+        return action is not None and "/kg" in action.scales_with
 
     @cached_property
     def number_field(self) -> str:

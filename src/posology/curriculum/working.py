@@ -22,7 +22,7 @@ from posology.text.comparison import AT_MOST, compare, expression
 from posology.text.formulary import Formulary, lookup
 from posology.text.spans import span
 
-_NAMES = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine", "weight_kg": "weight"}
+_KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
 ADULT = 18.0
 _YEAR = 12
 _INFANCY = 24  # an age is given in months up to here
@@ -41,15 +41,22 @@ def looked_up(names: Sequence[str], known: Formulary) -> str:
 
 
 def working(drug: str, patient: Patient, library: Library) -> str:
-    """The comparisons as spans, kidney before weight before age; "" for a medicine without facts or limits.
+    """The comparisons as spans, kidney before age before weight; "" for a medicine without facts or limits.
+
+    The weight stands last, next to the dose that is worked out from it, and is told for each medicine that has such a
+    dose, with or without limits: an age that stood there was taken for it.
 
     ``<|calc|>eGFR28?30,45<|equals|><30<|/calc|>``
     """
     limits = library.limits_for(drug)
-    asked = [(name, getattr(patient, field), limits.get(field, frozenset())) for field, name in _NAMES.items()]
+    asked = [(name, getattr(patient, field), limits.get(field, frozenset())) for field, name in _KIDNEY.items()]
     if patient.age_years is not None:
         asked.append(_age(patient.age_years, limits))
-    return "".join(_compared(name, value, bounds) for name, value, bounds in asked if value is not None and bounds)
+    told = [_compared(name, value, bounds) for name, value, bounds in asked if value is not None and bounds]
+    weights = limits.get("weight_kg", frozenset())
+    if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
+        told.append(_compared("weight", patient.weight_kg, weights))
+    return "".join(told)
 
 
 def _compared(name: str, value: float, bounds: Iterable[Bound]) -> str:

@@ -43,9 +43,8 @@ class Dose:
 
 def missing_for(action: Action, patient: Patient) -> tuple[str, ...]:
     """The patient's fields that the dose cannot be computed without."""
-    suffixes = {per_body(unit)[1] for unit in (action.unit, *(phase.unit for phase in action.phases))}
-    wanted = ["weight_kg"] if suffixes & {"/kg", "/m2"} else []
-    if "/m2" in suffixes:
+    wanted = ["weight_kg"] if action.scales_with else []
+    if "/m2" in action.scales_with:
         wanted.append("height_cm")
     return tuple(name for name in wanted if getattr(patient, name) is None)
 

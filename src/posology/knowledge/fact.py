@@ -28,6 +28,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from posology.knowledge.units import per_body
+
 
 class Verdict(StrEnum):
     """How a drug stands for a patient. `rank` orders them from worst (5) to best (1)."""
@@ -204,6 +206,11 @@ class Action(Frozen):
     max_weight_kg: float | None = None  # phases: weight is counted up to this
     route: str = ""  # "oral", "IV", "subcutaneous" ...; "" where it does not matter
     note: str = ""  # at most six words, e.g. "after dialysis"
+
+    @property
+    def scales_with(self) -> frozenset[str]:
+        """What the dose goes by: "/kg" (weight), "/m2" (body surface), neither."""
+        return frozenset(per_body(unit)[1] for unit in (self.unit, *(phase.unit for phase in self.phases))) - {""}
 
     @model_validator(mode="after")
     def _one_form(self) -> Action:

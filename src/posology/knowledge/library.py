@@ -138,6 +138,15 @@ class Library:
         """The bounds, by the patient's field, of every number on which a verdict about the drug may turn."""
         return self._limits.get(drug, {})
 
+    @cached_property
+    def _weighed(self) -> frozenset[str]:
+        dosed = ((drug, rule.fact.action) for drug in self.drugs for rule in self.rules_for(drug) if not rule.mirrored)
+        return frozenset(drug for drug, action in dosed if action is not None and action.scales_with)
+
+    def is_weighed(self, drug: str) -> bool:
+        """Whether some dose of the drug is worked out from the patient's weight."""
+        return drug in self._weighed
+
     def interaction_pairs(self) -> frozenset[frozenset[str]]:
         """The pairs of drugs on which some fact gives a verdict, facts about classes expanded to their members."""
         return frozenset(

@@ -1,11 +1,12 @@
 """Comparisons: how far a patient's number reaches among a medicine's limits. The engine works them out (spans.py).
 
-    comparison = name number "?" limit ("," limit)*
+    comparison = name number "?" (limit ("," limit)*)?
     limit      = number | "≤" number
 
 A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
 value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR28?30,45``
-gives "<30", 30 gives "30", and 50 gives "45". So short because each token of it is a token less to learn from.
+gives "<30", 30 gives "30", and 50 gives "45". Without limits it is the number itself: the weight that a dose is worked
+out from. So short because each token of it is a token less to learn from.
 
 A model that has learnt a medicine's limits need not learn to compare numbers: it writes the patient's number and the
 limits, and reads the answer.
@@ -23,7 +24,9 @@ from posology.text.calculator import MAX_LENGTH, CalculatorError
 SIGN, AT_MOST, NONE_PASSED = "?", "≤", "<"
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 _LIMIT = rf"{AT_MOST}?{_NUMBER}"
-_COMPARISON = re.compile(rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{_NUMBER})\?(?P<limits>{_LIMIT}(?:,\s?{_LIMIT})*)\s*")
+_COMPARISON = re.compile(
+    rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{_NUMBER})\?(?P<limits>(?:{_LIMIT}(?:,\s?{_LIMIT})*)?)\s*"
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -61,7 +64,7 @@ class Comparison:
         match = _COMPARISON.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if match is None:
             raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR28?30,45'")
-        limits = sorted(Limit.parse(part.strip()) for part in match["limits"].split(","))
+        limits = sorted(Limit.parse(part.strip()) for part in match["limits"].split(",") if part)
         return cls(match["name"], match["value"], tuple(limits))
 
     @property
@@ -71,13 +74,15 @@ class Comparison:
 
     @property
     def result(self) -> str:
-        """What the engine writes: "<30", "30", "≤30" (above 30)."""
+        """What the engine writes: "<30", "30", "≤30" (above 30); the number where there is no limit."""
         below, above = self._parts
+        if not self.limits:
+            return self.value
         return below[-1].text if below else f"{NONE_PASSED}{above[0].number}"
 
     @property
     def words(self) -> str:
-        """ "below 30", "from 30 to 45", "45 or above"."""
+        """ "below 30", "from 30 to 45", "45 or above"; not for a comparison without limits."""
         below, above = self._parts
         if not below:
             return f"{above[0].number} or below" if above[0].closed else f"below {above[0].number}"
@@ -109,6 +114,8 @@ def spelled_out(text: str) -> str:
         found = Comparison.parse(text)
     except CalculatorError:
         return text.strip()
+    if not found.limits:
+        return f"{found.name} {found.value}"
     numbers = list(dict.fromkeys(limit.number for limit in found.limits))
     listed = " and ".join(part for part in (", ".join(numbers[:-1]), numbers[-1]) if part)
     return f"{found.name} {found.value} is {found.words} (limit{'s' * (len(numbers) > 1)} {listed})"

@@ -1,10 +1,11 @@
 """The formulary: the names of the medicines that a model was taught, looked up by the engine (spans.py).
 
-    lookup = name ("," name)*          no digits: what holds one is a calculation or a comparison
+    lookup = name (" for " indication)? ("," name)*      no digits in a name: they are for calculations and comparisons
 
 Before its answer a model writes the medicines of the question as they stand there, the asked one first; the engine says
 by which names they are known: `` Coumadin, aspirin`` gives `` warfarin, aspirin``, `` zorbamol`` gives `` unknown``. So
 a brand, a misspelling or an invented name is no question of memory, and what follows is said of the medicine named.
+What a medicine is asked for is copied with it and not looked up: the dose that follows stands next to it.
 
 A name with one slip (two letters exchanged, one too many, too few or wrong) is read as the one name that it can be a
 slip of. Look-alike medicines are a known danger: what was read stands in the working above each answer.
@@ -23,6 +24,7 @@ from posology.text.calculator import MAX_LENGTH, CalculatorError
 
 FILE = "formulary.json"
 UNKNOWN = "unknown"
+FOR = " for "  # between a medicine and its indication
 SHORTEST = 6  # letters of a name in which a slip is read
 
 
@@ -44,7 +46,7 @@ class Formulary:
         """What the engine writes after ``<|equals|>``. CalculatorError where there is nothing to look up, or in."""
         if not self.names or not is_lookup(expression) or len(expression) > MAX_LENGTH:
             raise CalculatorError(f"{expression!r} cannot be looked up")
-        return ",".join(f" {self.find(name) or UNKNOWN}" for name in expression.split(","))
+        return ",".join(f" {self.find(name) or UNKNOWN}" for name, _ in _asked(expression))
 
     def save(self, folder: Path) -> None:
         """Write formulary.json, unless there is nothing to write."""
@@ -72,23 +74,32 @@ def lookup(names: Iterable[str]) -> str:
 
 
 def is_lookup(text: str) -> bool:
-    """Whether an expression is meant as a lookup: letters, and no digit."""
-    return any(c.isalpha() for c in text) and not any(c.isdigit() for c in text)
+    """Whether an expression is meant as a lookup: letters, and no digit in a name."""
+    names = "".join(name for name, _ in _asked(text))
+    return any(c.isalpha() for c in names) and not any(c.isdigit() for c in names)
 
 
 def spelled_out(expression: str, value: str) -> str:
-    """For people: "Coumadin is warfarin; zorbamol is not covered"; without a value the names alone."""
-    asked = [name.strip() for name in expression.split(",")]
+    """For people: "Coumadin is warfarin, asked for stroke; zorbamol is not covered"; without a value what was written."""
+    asked = _asked(expression)
     known = [name.strip() for name in value.split(",")] if value else [""] * len(asked)
-    return "; ".join(_said(one, other) for one, other in zip(asked, known, strict=False))
+    return "; ".join(_said(*one, other) for one, other in zip(asked, known, strict=False))
 
 
-def _said(asked: str, known: str) -> str:
-    if known == UNKNOWN:
-        return f"{asked} is not covered"
+def _asked(expression: str) -> list[tuple[str, str]]:
+    """Each (name, indication or "") of a lookup."""
+    parts = (part.partition(FOR) for part in expression.split(","))
+    return [(name.strip(), indication.strip()) for name, _, indication in parts]
+
+
+def _said(asked: str, indication: str, known: str) -> str:
     if not known:
-        return asked
-    return f"{known} is covered" if plain(asked) == plain(known) else f"{asked} is {known}"
+        return f"{asked}{FOR}{indication}" if indication else asked
+    if known == UNKNOWN:
+        told = f"{asked} is not covered"
+    else:
+        told = f"{known} is covered" if plain(asked) == plain(known) else f"{asked} is {known}"
+    return f"{told}, asked for {indication}" if indication else told
 
 
 def one_slip(one: str, other: str) -> bool:
