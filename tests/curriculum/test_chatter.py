@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.chatter import around, blurred, person, surname
+from posology.curriculum.chatter import EVERYDAY, around, blurred, person, surname
+from posology.curriculum.phrasing import FRAMES
 from posology.curriculum.questions import Slots, ask
+from posology.knowledge.library import Library
 from posology.knowledge.patient import Patient
+from posology.text.formulary import Formulary
 
 QUESTION = "Is ibuprofen ok for my patient on warfarin?"
 
@@ -31,10 +35,21 @@ def test_made_up_words_replace_ordinary_ones_and_never_a_slot() -> None:
     wording = "Is it safe to give {drug} to {np}?"
     made = [blurred(wording, random.Random(seed)) for seed in range(400)]
     changed = [text for text in made if text != wording]
-    assert 25 <= len(changed) <= 75
+    assert 40 <= len(changed) <= 95
     for text in changed:
         differ = [a != b for a, b in zip(text.split(" "), wording.split(" "), strict=True)]
         assert 1 <= sum(differ) <= 2 and "{drug}" in text and "{np}?" in text and text[0].isupper()
+
+
+def test_everyday_words_are_no_medicines_and_none_that_only_reserved_wordings_have(library: Library) -> None:
+    words = {
+        group: {word for f in FRAMES if f.group == group for word in re.findall(r"[a-z]+", f.text.lower())}
+        for group in ("train", "dev", "exam")
+    }
+    reserved = (words["dev"] | words["exam"] | {"see"}) - words["train"]  # "I see ..." is a structure of development's
+    assert {"worry", "suppose", "see"} <= reserved and not reserved & set(EVERYDAY)
+    assert not [word for word in EVERYDAY if Formulary(library.drug_names).find(word)]
+    assert len(set(EVERYDAY)) == len(EVERYDAY)
 
 
 def test_titles_fit_the_patient() -> None:

@@ -2,8 +2,8 @@
 
 A model that must say "not covered" about names it never saw learns, where it can, that any unfamiliar word means an
 unknown medicine. So training questions hold unfamiliar words that mean nothing: made-up surnames, greetings, remarks, and
-made-up words in the place of ordinary ones. The exam's questions have none of them; they profit from a model that looks
-for the medicine in its place.
+in the place of a wording's own words made-up ones or others of everyday language. The exam's questions have none of them;
+they profit from a model that looks for the medicine in its place.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import random
 
 SURNAMES, BEFORE, AFTER = 0.08, 0.10, 0.06  # shares of training questions with a surname, a remark before, one after
-BLURRED = 0.12  # share of training questions in whose wording a word or two are none
+BLURRED = 0.16  # share of training questions in whose wording a word or two are none, or others
+ORDINARY = 0.5  # of them, those with everyday words
 
 _ONSETS = "b br c ch d dr f fl g gr h j k kl kr l m n p pr r s sch sh sl st t th tr v w wh y z"
 _VOWELS = "a ai au e ee ei i ie o oo ou u"
@@ -55,6 +56,29 @@ _CLOSINGS = (
     "I write this on my phone.", "Let me know.", "Tell me soon, please.",
 )  # fmt: skip
 
+_EVERYDAY = """
+ask believe bring call care change check choose close come consider count decide doubt drop eat end fear feel find
+finish follow forget get gone guess happen hear help hold hope keep know later learn leave like listen live look
+lose make mean meet mention mind move name note notice offer open order pass pay pick place point prefer press
+promise pull push put question quick read remember reply report rest return run say seem send set show sit sleep
+sort speak stand stay still stop talk teach think touch travel try turn understand use visit wait walk want watch
+wish wonder work write afraid alone already always angry away bad best better big busy clear clever cold common
+dark different difficult easy early else even ever everyone far fast fine first free fresh full glad good great
+happy hard heavy here high honest important indeed just kind large last late least little long low maybe more most
+much near never new next nice now often old once only other outside perhaps please possible present private
+probably public quiet rather ready real really right short sick simple simply slow small soon sorry strong sure
+sweet than then there thing tired today together tomorrow tonight too true twice usual usually very warm weak well
+whole wide wise yes yesterday yet young afternoon answer apple autumn bag ball bank basket bell bird book bottle
+box bread bridge brother bus cake car chair child church city class clock coat coffee corner country cup day
+dinner doctor door dress evening family farm father field floor flower friend garden glass ground group hand head
+hill home hotel hour house idea kitchen lake letter light lunch market meeting milk minute moment money month
+mother mountain music news night number office page paper park party phone picture plan plant plate rain reason
+river road room school sea season shirt shoe shop side sister spring station stone story street student summer sun
+table task team ticket time tower town train tree trip village voice wall water way weather week wind window
+winter word year
+"""
+EVERYDAY = tuple(_EVERYDAY.split())
+
 
 def surname(rng: random.Random) -> str:
     """A made-up family name."""
@@ -74,13 +98,13 @@ def person(sex: str | None, rng: random.Random) -> str:
 
 
 def blurred(wording: str, rng: random.Random) -> str:
-    """A wording, at times with one or two of its own words replaced by made-up ones; its slots stay."""
+    """A wording, at times with one or two of its own words replaced by made-up or everyday ones; its slots stay."""
     words = wording.split(" ")
     plain = [place for place, word in enumerate(words) if word.isalpha()]
     if rng.random() >= BLURRED or not plain:
         return wording
     for place in rng.sample(plain, min(rng.choice((1, 1, 2)), len(plain))):
-        made = nonsense(rng)
+        made = rng.choice(EVERYDAY) if rng.random() < ORDINARY else nonsense(rng)
         words[place] = made.capitalize() if words[place][0].isupper() else made
     return " ".join(words)
 
