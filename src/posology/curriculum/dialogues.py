@@ -26,15 +26,18 @@ DOSE_ASKED = 0.08  # of questions about other kinds, where a dose (or a stop) ca
 COMBINATIONS = 0.12  # of the unknown share: known medicines whose combination no fact covers
 ABSTAINING_KINDS = ("unknown drug", "unknown combination", "missing")  # of dialogues whose answer gives no verdict
 DEV_DIALOGUES = 400  # held-out loss while fine-tuning
+STOPS = 1.5  # questions of a yes-or-no fact that stops a medicine: what must not be missed is asked more often
 _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group == group) for group in ("train", "dev")}
 
 
 def weight(target: Target) -> float:
-    """How many questions a target needs against a plain yes-or-no fact."""
+    """How many questions a target needs against a plain yes-or-no fact that stops nothing."""
     if target.by_weight:
         return 3.0
     if target.number_field:
         return 2.5
+    if target.fact.verdict is not None and target.fact.verdict.stops and target.kind != "interaction":
+        return STOPS
     return {"interaction": 0.55, "indication": 1.2}.get(target.kind, 1.0)
 
 
