@@ -1,6 +1,6 @@
 """Best of n on the smoke run: more answers to choose from, a higher reward; and what is chosen is what was said."""
 
-import json
+from typing import Any
 
 import pytest
 
@@ -9,6 +9,7 @@ from posology.curriculum.build import read_curriculum
 from posology.recipes.answer import rewards_of
 from posology.recipes.best_of import best_of
 from posology.recipes.grade import sampled_cases
+from posology.rollout.sampler import Rollout, sample
 from posology.runs import Run
 from posology.text.chat import own_tokens
 from posology.text.tokenizer import load_tokenizer
@@ -29,24 +30,28 @@ def test_more_answers_give_a_higher_reward(smoke: Finished) -> None:
     assert means[1] > means[0] + 0.1
 
 
-def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished) -> None:
+def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(smoke.path)
     config = load_config(run.config_path)
-    cases = {case.case_id: case for case in read_curriculum(run.data_dir).cases}
-    written = [json.loads(line) for line in (smoke.path / "answers.jsonl").read_text().splitlines()]
-    rows = [row for row in written if row["stage"] == "best_of_4"]
-    assert len(rows) == 8
+    one = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"best_of": 1})})
+    cases = [case for case in read_curriculum(run.data_dir).cases if case.split == "S1"][:24]
+    rollouts = []
+
+    def recorded(*given: Any, **named: Any) -> Rollout:
+        rollouts.append(sample(*given, **named))
+        return rollouts[-1]
+
+    monkeypatch.setattr("posology.recipes.best_of.sample", recorded)
+    rows = best_of(one, run, cases, "only")
+    (rollout,) = rollouts
+    assert len(rows) == len(rollout.ids) == 24
     tokenizer = load_tokenizer(run.stage("sft").final)
-    compared = 0
-    for row in rows:
-        ids = [*tokenizer.encode_answer(row["text"]), *([tokenizer.end] if row["finished"] else [])]
-        if tokenizer.decode(ids) != row["text"] or sum(own_tokens(tokenizer, ids)) != row["tokens"]:
-            continue  # sampled in other pieces than its text is encoded in
-        (score,) = rewards_of(run, [(cases[row["case_id"]].question, ids)])
-        compared += 1
+    for case, row, ids, own in zip(cases, rows, rollout.ids, rollout.own, strict=True):
+        assert row["text"] == tokenizer.decode(ids) and row["tokens"] == sum(own)
+        assert own == own_tokens(tokenizer, ids)
+        (score,) = rewards_of(run, [(case.question, ids)])
         penalty = 0.0 if row["finished"] else config.ppo.no_stop_penalty
         assert row["score"] == pytest.approx(score - penalty, abs=0.05)  # bf16, in other company
-    assert compared >= 3  # of 8: a model that knows nothing copies names in odd pieces
 
 
 def test_the_card_sets_ppo_against_it(smoke: Finished) -> None:
