@@ -12,7 +12,7 @@ import random
 
 SURNAMES, BEFORE, AFTER = 0.08, 0.10, 0.06  # shares of training questions with a surname, a remark before, one after
 BLURRED = 0.16  # share of training questions in whose wording a word or two are none, or others
-ORDINARY = 0.5  # of them, those with everyday words
+ORDINARY = 0.5  # share of everyday words among those put in
 
 _ONSETS = "b br c ch d dr f fl g gr h j k kl kr l m n p pr r s sch sh sl st t th tr v w wh y z"
 _VOWELS = "a ai au e ee ei i ie o oo ou u"
