@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posology.text.calculator import CalculatorError
-from posology.text.comparison import Comparison, compare, expression, spelled_out
+from posology.text.comparison import Comparison, compare, expression, limit_lists, spelled_out
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,11 @@ def test_numbers_get_one_result_exactly_where_every_bound_treats_them_alike(
 
     for other in (value + Fraction(1, 20), value + 1, Fraction(bounds[0][0]), Fraction(0)):
         assert (result(value) == result(other)) == (sides(value) == sides(other))
+
+
+def test_lists_of_limits_are_found_as_they_are_written() -> None:
+    text = (
+        "<|calc|>eGFR28?30,45<|equals|><30<|/calc|><|calc|>weight43?<|equals|>43<|/calc|><|calc|>age61?65,≤75<|equals|>"
+    )
+    assert limit_lists(text) == ["?30,45", "?65,≤75"]
+    assert limit_lists("Is it safe?") == []

@@ -79,6 +79,8 @@ def test_the_same_corpus_gives_the_same_bytes_in_any_order_and_process() -> None
 def test_a_vocabulary_too_small_for_the_bytes_is_refused() -> None:
     with pytest.raises(UserError, match="263"):
         train_tokenizer(["a"], 263)
+    with pytest.raises(UserError, match="of 270 cannot hold 256 bytes, 8 special tokens, 4 phrases and 3 texts"):
+        train_tokenizer(["a"], 270, ["a a"], 4, ["?1", "?2", "?3"])
 
 
 def test_plain_transformers_loads_the_folder_and_agrees(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -147,6 +149,19 @@ def test_phrases_leave_the_words_of_other_texts_as_they_were() -> None:
         phrased.decode([i]) for i in phrased.encode_text(question)
     ]
     assert len(phrased.encode_text(ANSWERS[0])) < len(plain.encode_text(ANSWERS[0]))
+
+
+def test_what_is_whole_is_one_token_wherever_it_stands() -> None:
+    whole = ["?30,45", "?30", "?≤60"]
+    tokenizer = train_tokenizer(CORPUS, 290, whole=whole)
+    assert tokenizer.size == 290
+    assert [len(tokenizer.encode_text(text)) for text in whole] == [1, 1, 1]
+    answer = "<|calc|>eGFR28?30,45<|equals|><30<|/calc|>Avoid metformin."
+    ids = tokenizer.encode_answer(answer)
+    assert tokenizer.decode(ids) == answer
+    assert len(ids) == len(train_tokenizer(CORPUS, 287).encode_answer(answer)) - 5
+    assert tokenizer.hf.encode(answer, add_special_tokens=False) == ids
+    assert train_tokenizer(CORPUS, 290, whole=whole[::-1]).fingerprint == tokenizer.fingerprint
 
 
 @given(text=st.text(alphabet="abR :.e28n\n", max_size=40))

@@ -8,6 +8,7 @@ from posology.config import RunConfig
 from posology.files import publish
 from posology.recipes.materials import curriculum_of, library_of, stage_fingerprint
 from posology.runs import Run, Stage
+from posology.text.comparison import limit_lists
 from posology.text.formulary import Formulary
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
 
@@ -21,8 +22,10 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     dialogues = [dialogue for dialogue in curriculum.dialogues if dialogue.split == "train"]
     answers = [dialogue.answer for dialogue in dialogues]
     texts = [document.text for document in curriculum.documents if document.split == "train"]
-    texts += [*(dialogue.prompt for dialogue in dialogues), *(dialogue.working for dialogue in dialogues), *answers]
-    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases)
+    workings = [dialogue.working for dialogue in dialogues]
+    texts += [*(dialogue.prompt for dialogue in dialogues), *workings, *answers]
+    limits = {limits for working in workings for limits in limit_lists(working)}
+    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, limits)
     trained = replace(trained, formulary=Formulary(library_of(config).drug_names))
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)

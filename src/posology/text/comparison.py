@@ -27,6 +27,7 @@ _LIMIT = rf"{AT_MOST}?{_NUMBER}"
 _COMPARISON = re.compile(
     rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{_NUMBER})\?(?P<limits>(?:{_LIMIT}(?:,\s?{_LIMIT})*)?)\s*"
 )
+_LISTS = re.compile(rf"{re.escape(SIGN)}{_LIMIT}(?:,{_LIMIT})*")
 
 
 @dataclass(frozen=True, order=True)
@@ -96,6 +97,11 @@ class Comparison:
 def expression(name: str, value: str, limits: Sequence[str]) -> str:
     """ "eGFR28?30,45": what a model writes."""
     return f"{name}{value}{SIGN}{','.join(limits)}"
+
+
+def limit_lists(text: str) -> list[str]:
+    """ "?30,45" of each comparison in a text, as it is written: a medicine has the same few, whoever the patient is."""
+    return _LISTS.findall(text)
 
 
 def is_comparison(text: str) -> bool:

@@ -4,7 +4,8 @@ chat template.
 Merges are learnt twice (Liu et al. 2025, "SuperBPE: Space travel for language models"): inside words from all texts,
 then across words, never across a sentence's end, from the answers alone. "Reason: reduced renal clearance." is then two
 tokens: an answer takes half as many steps to learn and to write. Questions keep to words, so that a question in other
-words is still made of the same tokens.
+words is still made of the same tokens. What always comes as a whole may be one token too: a medicine's limits in a
+comparison ("?30,45").
 
 Saved as a Hugging Face fast tokenizer, so that plain ``AutoTokenizer.from_pretrained`` reads it. Here the fast
 tokenizer's own library is used directly: transformers is imported only when `Tokenizer.hf` is asked for.
@@ -150,20 +151,25 @@ class Tokenizer:
         return text
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0) -> Tokenizer:
+def train_tokenizer(
+    texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0, whole: Iterable[str] = ()
+) -> Tokenizer:
     """Learn byte-level BPE merges: words from `texts`, and up to `phrases` of the tokens across words from `answers`.
 
-    The same corpus gives the same bytes, in whatever order its texts come. One too small for `vocabulary` gives fewer
-    tokens: read `Tokenizer.size`.
+    Each text of `whole` becomes one token wherever it stands, within `vocabulary`. The same corpus gives the same
+    bytes, in whatever order its texts come. One too small for `vocabulary` gives fewer tokens: read `Tokenizer.size`.
     """
-    words = _train_words(texts, vocabulary - phrases)
-    return _join(words, _phrase_merges(words, answers, phrases)) if phrases else words
+    kept = sorted(set(whole))
+    room = vocabulary - phrases - len(kept)
+    if room < len(SPECIALS) + 256:
+        held = f"256 bytes, {len(SPECIALS)} special tokens, {phrases} phrases and {len(kept)} texts kept whole"
+        raise UserError(f"a vocabulary of {vocabulary} cannot hold {held}", "raise tokenizer.vocabulary")
+    words = _train_words(texts, room)
+    merges = _phrase_merges(words, answers, phrases) if phrases else []
+    return _join(words, merges, kept) if merges or kept else words
 
 
 def _train_words(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    smallest = len(SPECIALS) + 256
-    if vocabulary < smallest:
-        raise UserError(f"a vocabulary of {vocabulary} cannot hold 256 bytes and {len(SPECIALS)} special tokens")
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -213,10 +219,9 @@ def _phrase_merges(words: Tokenizer, answers: Iterable[str], count: int) -> list
     return [(name(left), name(right)) for left, right in json.loads(backend.to_str())["model"]["merges"]]
 
 
-def _join(words: Tokenizer, merges: Sequence[tuple[str, str]]) -> Tokenizer:
-    """The tokenizer with these merges after its own; its text is no longer cut at spaces, only at digits.
-
-    Its own merges never cross a space, so words are put together as before.
+def _join(words: Tokenizer, merges: Sequence[tuple[str, str]], whole: Sequence[str]) -> Tokenizer:
+    """The tokenizer with these merges after its own, and `whole` as tokens; text is no longer cut at spaces, only at
+    digits. Its own merges never cross a space, so words are put together as before.
     """
     plan = json.loads(words.source)
     vocabulary = plan["model"]["vocab"]
@@ -226,7 +231,9 @@ def _join(words: Tokenizer, merges: Sequence[tuple[str, str]]) -> Tokenizer:
     for step in plan["pre_tokenizer"]["pretokenizers"]:
         if step["type"] == "ByteLevel":
             step["use_regex"] = False
-    return Tokenizer.from_json(tokenizers.Tokenizer.from_str(json.dumps(plan)).to_str(pretty=True))
+    backend = tokenizers.Tokenizer.from_str(json.dumps(plan))
+    backend.add_tokens([tokenizers.AddedToken(text, normalized=False) for text in whole])
+    return Tokenizer.from_json(backend.to_str(pretty=True))
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
