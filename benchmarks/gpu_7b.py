@@ -36,20 +36,20 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from clocks import WARM_UP, Report, answer_clock, kernel_clock, wait
 from flops import Rows, matrices, operations
 from made_notes import make_tokenizer, note_of, write_notes
 
 RUN, BASE, NOTES, FEW, VALIDATION = "gpu", "7b", "notes.csv", "few.csv", "validation.csv"
 PARTS = ("prepare", "sft", "dpo", "generate", "qlora", "profile")
-WARM_UP = 3  # steps that are not timed
 GRACE_S = 10  # for a command that was asked to stop, before it is killed
 # Dense bf16 FLOP/s and bytes/s of memory: NVIDIA's data sheets of H100 (SXM 1,979 TFLOP/s "with sparsity", twice the
 # dense rate), H200 (the same) and A100 80GB. A GPU that is not listed has no utilisation.
@@ -90,20 +90,7 @@ SMALL = Size(
 )  # fmt: skip
 
 
-# What one process does, and where it writes down what it found -------------------------------------------------------
-
-
-class Report:
-    """A JSON file that is whole after every fact: a process that is killed leaves what it knew."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.facts = path, {}
-
-    def note(self, **facts: Any) -> None:
-        self.facts |= facts
-        beside = self.path.with_suffix(".part")
-        beside.write_text(json.dumps(self.facts), encoding="utf-8")
-        beside.replace(self.path)
+# What one process does ------------------------------------------------------------------------------------------------
 
 
 def prepare(report: Report, size: Size, device: str, given: str) -> None:
@@ -186,13 +173,6 @@ def seconds_of(work: Callable[[], object], device: str, rounds: int = 10) -> flo
     return median(taken[3:])
 
 
-def wait(device: str) -> None:
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def command(report: Report, arguments: Sequence[str], device: str, around: Any = nullcontext) -> None:
     """`posology ARGUMENTS` in this process, inside `around(report)`; its exit code, seconds and peaks of memory."""
     began = time.monotonic()
@@ -213,71 +193,6 @@ def command(report: Report, arguments: Sequence[str], device: str, around: Any =
         if device == "cuda":
             kept = torch.cuda.max_memory_reserved()
             report.note(peak_allocated_bytes=torch.cuda.max_memory_allocated(), peak_reserved_bytes=kept)
-
-
-@contextmanager
-def answer_clock(report: Report) -> Iterator[None]:
-    """Inside, the time that `posology generate` takes for each group of notes is written down."""
-    from posology.recipes import own_generate
-
-    plain, groups = own_generate.answer_rows, list[dict[str, Any]]()
-
-    def timed(answerer: Any, prompts: Any) -> Any:
-        wait(answerer.precision.device)
-        began = time.perf_counter()
-        lines = plain(answerer, prompts)
-        taken = time.perf_counter() - began  # answers lie on the CPU: nothing is left to wait for
-        counts = [line.get("tokens", 0) + (line.get("stopped") == "end") for line in lines]
-        groups.append({"seconds": taken, "rows": len(lines), "tokens": sum(counts), "steps": max(counts)})
-        report.note(groups=groups)
-        return lines
-
-    own_generate.answer_rows = timed
-    try:
-        yield
-    finally:
-        own_generate.answer_rows = plain
-
-
-@contextmanager
-def kernel_clock(report: Report) -> Iterator[None]:
-    """Inside, the step after the warm-up runs under torch's profiler; its longest operations are written down."""
-    import torch
-    from torch.autograd import DeviceType
-    from torch.profiler import ProfilerActivity, profile
-
-    from posology.training import fit
-
-    plain = fit._train_step
-    cuda = torch.cuda.is_available()
-    doing = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
-
-    def watched(objective: Any, optimiser: Any, engine: Any, step: int, *rest: Any) -> Any:
-        if step != WARM_UP:
-            return plain(objective, optimiser, engine, step, *rest)
-        with profile(activities=doing) as seen:
-            metrics = plain(objective, optimiser, engine, step, *rest)
-        events = seen.key_averages()
-        kernels = [event for event in events if (event.device_type == DeviceType.CUDA) == cuda]
-        calls = [event for event in events if event.device_type == DeviceType.CPU]
-        kind = "self_device_time_total" if cuda else "self_cpu_time_total"
-        report.note(
-            profiled_ms=sum(getattr(event, kind) for event in kernels) / 1000,
-            kernels=longest(kernels, kind), operations=longest(calls, kind),
-        )  # fmt: skip
-        return metrics
-
-    fit._train_step = watched
-    try:
-        yield
-    finally:
-        fit._train_step = plain
-
-
-def longest(events: Any, kind: str, count: int = 20) -> list[dict[str, Any]]:
-    """The events that took the most time in all, in milliseconds."""
-    rows = sorted(((getattr(event, kind) / 1000, event.count, event.key[:120]) for event in events), reverse=True)
-    return [{"ms": round(ms, 3), "calls": calls, "name": name} for ms, calls, name in rows[:count] if ms]
 
 
 # What a stage did -----------------------------------------------------------------------------------------------------
