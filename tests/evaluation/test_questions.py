@@ -41,6 +41,9 @@ def library() -> Library:
             {"age_years": 70, "sex": "male", "weight_kg": 60, "creatinine_mg_dl": 1.5, "comeds": ("apixaban",)},
         ),
         ("A 9-month-old baby: codeine?", "codeine", {"age_years": 0.75}),
+        ("Codeine, 83 years, 58 kg?", "codeine", {"age_years": 83, "weight_kg": 58}),
+        ("Codeine for 5 years, male: ok?", "codeine", {"sex": "male"}),
+        ("Warfarin, 5 years, no bleeding. Ok?", "warfarin", {}),
         (
             "Can a pregnant woman in the second trimester take lisinopril?", "lisinopril",
             {"pregnant": True, "trimester": 2, "sex": "female"},

@@ -23,6 +23,7 @@ _AGE = (
     rf"\b{_N} (?P<unit>year|yr|month|week)s? of age\b",
     rf"\b{_N} ?(?P<unit>y)(?:o|/o|rs?)?\b(?! ?/)",
     rf"(?:^|, |\(){_N} (?P<unit>month)s\b",
+    rf"(?:^|, |\(){_N} (?P<unit>year)s,? (?=\d|(?:fe)?male\b|(?:wo)?man\b)",  # among a patient's figures: "83 years, 58 kg"
 )
 _NUMBERS: tuple[tuple[str, str, float], ...] = (  # field, pattern, factor
     ("egfr", rf"\be?gfr{_LINK}{_N}", 1.0),
