@@ -7,7 +7,7 @@ import re
 import pytest
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.phrasing import FRAMES, STRUCTURES, frames_for
+from posology.curriculum.phrasing import FRAMES, STRUCTURES, Slot, frames_for
 from posology.knowledge.library import Library
 
 KINDS = (
@@ -36,8 +36,9 @@ def test_reserved_wordings_differ_by_name_and_by_structure() -> None:
     names, texts = [frame.name for frame in FRAMES], [frame.text for frame in FRAMES]
     assert len(set(names)) == len(names) and len(set(texts)) == len(texts)
     # Each slot of a reserved question that holds several facts has a structure of its own.
-    for slot in ("np", "sentence", "chart"):
-        assert set(STRUCTURES[slot]["exam"]) - set(STRUCTURES[slot]["train"])  # type: ignore[index]
+    slots: tuple[Slot, ...] = ("np", "sentence", "chart")
+    for slot in slots:
+        assert set(STRUCTURES[slot]["exam"]) - set(STRUCTURES[slot]["train"])
 
 
 def test_every_frame_names_the_drug_and_its_slot() -> None:
