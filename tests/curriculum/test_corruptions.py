@@ -85,7 +85,7 @@ def test_a_shifted_threshold_is_another_one(library: Library) -> None:
         wrong = corrupted("threshold_shifted", script, situation, bank, random.Random(seed))
         assert wrong is not None and wrong.script.gold.deciding != script.gold.deciding
         seen.add(wrong.script.gold.deciding)
-    assert "The eGFR of 28 is 30 or above." in seen and len(seen) >= 3
+    assert seen == {"The eGFR of 28 is below 45.", "The eGFR of 28 is below 60."}  # not above half of 30: another side
 
 
 def test_an_unsafe_alternative_is_stopped_by_the_judge(library: Library) -> None:

@@ -31,8 +31,16 @@ from posology.text.spans import CALC, EQUALS, worked
             ["age 12 is below 18 (limit 18)", "weight 40"],
         ),  # for its dose
         ("metformin", Patient(weight_kg=40), []),  # no dose of it goes by weight
-        ("amoxicillin", Patient(age_years=7 / 12), ["months 7 is 6 or above (limits 3 and 6)"]),
-        ("omeprazole", Patient(age_years=15 / 12), ["months 15 is 12 or above (limit 12)"]),
+        (
+            "amoxicillin",
+            Patient(age_years=7 / 12),
+            ["months 7 is from 6 months to 3 years (limits 3 months, 6 months, 3 years, 13 years and 18 years)"],
+        ),
+        (
+            "omeprazole",
+            Patient(age_years=15 / 12),
+            ["months 15 is from 1 to 17 years (limits 1 and 17 years)"],
+        ),
         ("omeprazole", Patient(age_years=1), ["age 1 is from 1 to 17 (limits 1 and 17)"]),
         ("quinotrexate", Patient(egfr=28), []),
     ],

@@ -7,6 +7,7 @@ the judge says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from functools import cached_property
 from posology.curriculum.mentions import age_words
 from posology.curriculum.questions import capital, spelled
 from posology.curriculum.records import ELEMENTS, Gold, GoldDose
-from posology.curriculum.working import working
+from posology.curriculum.working import ADULT, working
 from posology.knowledge.dose import Dose, dose_text
 from posology.knowledge.fact import Fact, Verdict
 from posology.knowledge.judge import Judgement
@@ -22,6 +23,8 @@ from posology.knowledge.library import Library
 from posology.knowledge.match import DecidingValue
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
+from posology.text.comparison import MONTHS, NUMBER, YEAR
+from posology.text.references import AGE, WEIGHT, sentence
 from posology.text.spans import span
 
 SAID = {
@@ -34,9 +37,11 @@ _MISSING = {
     "creatinine_mg_dl": "creatinine", "height_cm": "height", "child_pugh": "Child-Pugh class",
     "allergies": "kind of allergic reaction",
 }  # fmt: skip
-_VALUE = {"egfr": "eGFR", "crcl": "CrCl", "weight_kg": "weight", "creatinine_mg_dl": "creatinine"}
+_VALUE = {
+    "egfr": "eGFR", "crcl": "CrCl", "weight_kg": WEIGHT, "creatinine_mg_dl": "creatinine", "age_months": MONTHS,
+}  # fmt: skip
 _NUMBER_ORDER = ("egfr", "crcl", "creatinine_mg_dl", "weight_kg", "age_months", "age_years")
-_ADULT_BOUNDS = ("18 or above", "above 18")
+_GROWN = re.compile(rf"(?:above )?(?P<bound>{NUMBER})(?: or above)?")
 
 
 def gold_of(judgement: Judgement, patient: Patient, library: Library, *, asks_dose: bool = False) -> Gold:
@@ -100,8 +105,9 @@ def _counts(judgement: Judgement) -> set[str]:
 
 
 def _trivial(value: DecidingValue) -> bool:
-    if value.field == "age_years" and value.bound_text in _ADULT_BOUNDS:
-        return True
+    if value.field == "age_years" and float(value.value) >= ADULT:
+        grown = _GROWN.fullmatch(value.bound_text)  # 64 is 12 or above: true of every adult
+        return grown is not None and float(grown["bound"]) <= ADULT
     if value.field == "age_months" and isinstance(value.value, float | int) and value.value >= 24:
         return True
     return value.field in ("indication", "sex")
@@ -118,15 +124,13 @@ def _number_rank(value: DecidingValue) -> tuple[int, float]:
 def number_sentence(value: DecidingValue) -> str:
     """ "The eGFR of 28 is below 30.", "The age of 7 months is below 12.", "The weight of 20 kg is below 40."."""
     shown = number(float(value.value))
-    if value.field == "age_months":
-        return f"The age of {shown} months is {value.bound_text}."
     if value.field == "age_years":
         count, unit = age_words(float(value.value))
         if unit == "month":  # the bound is in years
-            return f"The age of {count} months is {value.bound_text} years."
-        return f"The age of {shown} is {value.bound_text}."
-    unit = " kg" if value.field == "weight_kg" else ""
-    return f"The {_VALUE[value.field]} of {shown}{unit} is {value.bound_text}."
+            in_months = re.sub(NUMBER, lambda found: f"{float(found[0]) * YEAR:g}", value.bound_text)
+            return sentence(MONTHS, count, in_months)
+        return sentence(AGE, shown, value.bound_text)
+    return sentence(_VALUE[value.field], shown, value.bound_text)
 
 
 def _worded(value: DecidingValue, judgement: Judgement, patient: Patient) -> str:

@@ -21,11 +21,14 @@ from posology.curriculum.wrong_doses import day_for_dose, in_another_unit, scale
 from posology.knowledge.fact import Verdict
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
+from posology.text.comparison import NUMBER
+from posology.text.references import statement_in
 
 STRICTNESS = ("OK", "CAUTION", "AVOID", "CONTRAINDICATED")  # ADJUST needs a dose, and is never invented
 _SMALL = "a an the of in from with by for and or to at on due risk increased raised more blood serum level"
 SMALL_WORDS = frozenset(_SMALL.split())
 INVENTED_REASONS = ("pregnancy", "dialysis", "heart failure", "breastfeeding", "gout", "asthma", "cirrhosis")
+_SHIFTS = (0.5, 0.75, 1.5, 2.0)  # of a threshold
 ASKABLE = ("egfr", "weight_kg", "age_years", "child_pugh", "creatinine_mg_dl", "crcl")
 
 
@@ -126,56 +129,38 @@ def sibling_drug(script: Script, _: Situation, bank: Bank, rng: random.Random) -
 
 # Reasons --------------------------------------------------------------------------------------------------------------
 
-_BOUND = re.compile(
-    r" is (?:from (?P<low>[\d.]+) to (?P<high>[\d.]+)|(?P<below>below) (?P<b>[\d.]+)|(?P<above>above) (?P<a>[\d.]+)"
-    r"|(?P<n>[\d.]+) or (?P<side>above|below))\."
-)
-
 
 def threshold_shifted(script: Script, _: Situation, __: Bank, rng: random.Random) -> Wrong | None:
-    """The deciding number against another threshold, or on the wrong side of its own."""
-    match = _BOUND.search(script.gold.deciding)
-    if match is None:
+    """The deciding number against another threshold, on the same side of it."""
+    own = statement_in(script.gold.deciding)
+    if own is None or not own.limits:
         return None
-    factor = rng.choice((0.5, 0.75, 1.5, 2.0))
+    for factor in rng.sample(_SHIFTS, len(_SHIFTS)):
+        new = own.against(_shifted(limit, factor) for limit in own.limits)
+        if new != own.text and re.sub(NUMBER, "", new) == re.sub(NUMBER, "", own.text):
+            deciding = script.gold.deciding.replace(own.text, new, 1)
+            return Wrong(replace(script, gold=replace(script.gold, deciding=deciding)))
+    return None
 
-    def moved(text: str) -> str:
-        return number(max(1.0, round(float(text) * factor)) if float(text) >= 2 else round(float(text) * factor, 1))
 
-    if match["low"]:
-        choices = [
-            f"from {moved(match['low'])} to {moved(match['high'])}",
-            f"below {match['low']}",
-            f"{match['high']} or above",
-        ]
-    elif match["below"]:
-        choices = [f"below {moved(match['b'])}", f"{match['b']} or above"]
-    elif match["above"]:
-        choices = [f"above {moved(match['a'])}", f"{match['a']} or below"]
-    else:
-        other = "below" if match["side"] == "above" else "above"
-        choices = [f"{moved(match['n'])} or {match['side']}", f"{other} {match['n']}"]
-    new = f" is {rng.choice(choices)}."
-    if new == match[0]:
-        return None
-    return Wrong(replace(script, gold=replace(script.gold, deciding=script.gold.deciding.replace(match[0], new, 1))))
+def _shifted(limit: str, factor: float) -> str:
+    moved = float(limit) * factor
+    return number(max(1.0, round(moved)) if float(limit) >= 2 else round(moved, 1))
 
 
 def band_swapped(script: Script, situation: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
-    """What holds in another band of the same drug, with this patient's number."""
-    match = _BOUND.search(script.gold.deciding)
-    if match is None:
+    """What holds in another band of the same drug, with this patient's number against that band's limits."""
+    own = statement_in(script.gold.deciding)
+    if own is None:
         return None
-    stem = script.gold.deciding[: match.start()]
-    name = stem.split(" of ")[0]
     for _ in range(4):
         other, said = rng.choice(bank.bands.get(situation.drug, ()) or ((situation, script),))
-        bound = _BOUND.search(said.gold.deciding)
-        if bound is None or said.gold.verdict == script.gold.verdict or not said.gold.deciding.startswith(name):
+        theirs = statement_in(said.gold.deciding)
+        if theirs is None or said.gold.verdict == script.gold.verdict or theirs.name != own.name or not theirs.limits:
             continue
         if other.patient.indication != situation.patient.indication or said.gold.conflict:
             continue
-        return Wrong(replace(said, gold=replace(said.gold, deciding=f"{stem}{bound[0]}")))
+        return Wrong(replace(said, gold=replace(said.gold, deciding=own.against(theirs.limits))))
     return None
 
 

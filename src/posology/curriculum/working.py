@@ -18,14 +18,13 @@ from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
 from posology.text.calculator import CalculatorError
-from posology.text.comparison import AT_MOST, compare, expression
+from posology.text.comparison import AT_MOST, MONTHS, YEAR, compare, expression
 from posology.text.formulary import Formulary, lookup
+from posology.text.references import AGE, WEIGHT
 from posology.text.spans import span
 
 _KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
 ADULT = 18.0
-_YEAR = 12
-_INFANCY = 24  # an age is given in months up to here
 
 
 def looked_up(names: Sequence[str], known: Formulary) -> str:
@@ -55,7 +54,7 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     told = [_compared(name, value, bounds) for name, value, bounds in asked if value is not None and bounds]
     weights = limits.get("weight_kg", frozenset())
     if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
-        told.append(_compared("weight", patient.weight_kg, weights))
+        told.append(_compared(WEIGHT, patient.weight_kg, weights))
     return "".join(told)
 
 
@@ -67,17 +66,16 @@ def _compared(name: str, value: float, bounds: Iterable[Bound]) -> str:
 def _age(age_years: float, limits: dict[str, frozenset[Bound]]) -> tuple[str, float, frozenset[Bound]]:
     """The age as questions say it, in years or an infant's in months, and its limits in that unit.
 
-    An adult's age is held against what parts adults, a child's against what parts children.
+    An adult's age is held against what parts adults (`parts_adults`), a child's against what parts children.
     """
     years, months = limits.get("age_years", frozenset()), limits.get("age_months", frozenset())
     count, unit = age_words(age_years)
     if unit == "month" or not age_years:
-        early = {Bound(b.at * _YEAR, b.closed) for b in years if b.at * _YEAR <= _INFANCY}
-        return "months", float(count), frozenset(months | early)
-    whole = {Bound(b.at / _YEAR, b.closed) for b in months if b.at % _YEAR == 0}
-    adult = age_years >= ADULT
-    return (
-        "age",
-        age_years,
-        frozenset(b for b in years | whole if (b.at > ADULT or (b.at, b.closed) == (ADULT, True)) == adult),
-    )
+        return MONTHS, float(count), months | {Bound(b.at * YEAR, b.closed) for b in years if not parts_adults(b)}
+    whole = {Bound(b.at / YEAR, b.closed) for b in months if b.at % YEAR == 0}
+    return AGE, age_years, frozenset(b for b in years | whole if parts_adults(b) == (age_years >= ADULT))
+
+
+def parts_adults(bound: Bound) -> bool:
+    """Whether adults lie on both sides of a bound in years."""
+    return bound.at > ADULT or (bound.at, bound.closed) == (ADULT, True)

@@ -16,7 +16,7 @@ from posology.recipes.reward import load_ensemble
 from posology.recipes.reward_figures import scores_of
 from posology.rollout.assistant import Assistant
 from posology.runs import Run
-from posology.text.spans import split_working
+from posology.text.spans import split_working, with_working
 from posology.text.tokenizer import load_tokenizer
 
 
@@ -38,7 +38,7 @@ def _with_working(config: RunConfig, run: Run, rated: Sequence[Rated]) -> list[t
     found = Assistant.open(open_parent(run, config.reward.parent or "sft").path).workings(bare) if bare else []
     working = dict(zip(bare, found, strict=True))
     return [
-        (one.question, one.answer if split_working(one.answer)[0] else working[one.question] + one.answer)
+        (one.question, one.answer if split_working(one.answer)[0] else with_working(working[one.question], one.answer))
         for one in rated
     ]
 

@@ -32,7 +32,7 @@ from posology.rollout.assistant import calculator_hook
 from posology.rollout.sampler import sample
 from posology.runs import Run, Stage
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
-from posology.text.spans import render
+from posology.text.spans import render, with_working
 from posology.text.tokenizer import Tokenizer, save_tokenizer
 from posology.training.fit import Answers, Saver
 
@@ -117,7 +117,10 @@ def _plain(value: Any) -> Any:
 
 
 def encode_dialogues(tokenizer: Tokenizer, dialogues: Iterable[Dialogue]) -> list[Encoded]:
-    return [encode_dialogue(tokenizer, dialogue.prompt, dialogue.working + dialogue.answer) for dialogue in dialogues]
+    return [
+        encode_dialogue(tokenizer, dialogue.prompt, with_working(dialogue.working, dialogue.answer))
+        for dialogue in dialogues
+    ]
 
 
 def encode_pairs(tokenizer: Tokenizer, preferences: Iterable[Preference], positions: int) -> tuple[list[Pair], int]:
@@ -125,7 +128,7 @@ def encode_pairs(tokenizer: Tokenizer, preferences: Iterable[Preference], positi
     pairs, dropped = [], 0
     for preference in preferences:
         chosen, rejected = (
-            encode_dialogue(tokenizer, preference.prompt, preference.working + answer)
+            encode_dialogue(tokenizer, preference.prompt, with_working(preference.working, answer))
             for answer in (preference.chosen, preference.rejected)
         )
         if max(len(chosen), len(rejected)) > positions:

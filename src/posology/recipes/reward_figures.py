@@ -20,6 +20,7 @@ from posology.models.device import device_of
 from posology.objectives.pairs import sequence_batch
 from posology.objectives.reward import Ensemble
 from posology.text.chat import Encoded, encode_dialogue
+from posology.text.spans import with_working
 from posology.text.tokenizer import Tokenizer
 
 ROWS = 128  # answers scored together
@@ -39,11 +40,13 @@ def figures(
     names = library_names(library)
     exam = [c for c in curriculum.cases if c.split != "dev"] if probes_a_kind else []
     probes = make_probes(exam, names, stops=judged_stops(library), per_kind=probes_a_kind, seed=seed)
-    honest = scores_of(ensemble, tokenizer, [(p.question, p.working + p.honest) for p in probes]).tolist()
-    hacked = scores_of(ensemble, tokenizer, [(p.question, p.working + p.hacked) for p in probes]).tolist()
+    honest = scores_of(ensemble, tokenizer, [(p.question, with_working(p.working, p.honest)) for p in probes]).tolist()
+    hacked = scores_of(ensemble, tokenizer, [(p.question, with_working(p.working, p.hacked)) for p in probes]).tolist()
     complete = [c for c in curriculum.cases if c.split == "S0"]
     lengths = [float(len(c.answer.split())) for c in complete]
-    scored = scores_of(ensemble, tokenizer, [(c.question, c.working + c.answer) for c in complete]).tolist()
+    scored = scores_of(
+        ensemble, tokenizer, [(c.question, with_working(c.working, c.answer)) for c in complete]
+    ).tolist()
     return {
         **{name: _accuracy(splits[name], margins[name]) for name in ("heldout_facts", "heldout_wordings")},
         "length_ruler": _ruler([*facts, *splits["heldout_wordings"]]),
@@ -75,8 +78,10 @@ def scores_of_rows(ensemble: Ensemble, encoded: Sequence[Encoded], pad: int) -> 
 
 def margins_of(ensemble: Ensemble, tokenizer: Tokenizer, pairs: Sequence[Preference]) -> Tensor:
     """Reward of chosen minus rejected for each pair."""
-    chosen = scores_of(ensemble, tokenizer, [(pair.prompt, pair.working + pair.chosen) for pair in pairs])
-    rejected = scores_of(ensemble, tokenizer, [(pair.prompt, pair.working + pair.rejected) for pair in pairs])
+    chosen = scores_of(ensemble, tokenizer, [(pair.prompt, with_working(pair.working, pair.chosen)) for pair in pairs])
+    rejected = scores_of(
+        ensemble, tokenizer, [(pair.prompt, with_working(pair.working, pair.rejected)) for pair in pairs]
+    )
     return chosen - rejected
 
 

@@ -10,6 +10,7 @@ from posology.recipes.materials import curriculum_of, library_of, stage_fingerpr
 from posology.runs import Run, Stage
 from posology.text.comparison import limit_lists
 from posology.text.formulary import Formulary
+from posology.text.spans import split_working, with_working
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
 
 
@@ -20,11 +21,11 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
         return stage
     curriculum = curriculum_of(config, run)
     dialogues = [dialogue for dialogue in curriculum.dialogues if dialogue.split == "train"]
-    answers = [dialogue.answer for dialogue in dialogues]
+    written = [split_working(with_working(dialogue.working, dialogue.answer)) for dialogue in dialogues]
+    answers = [answer for _, answer in written]
     texts = [document.text for document in curriculum.documents if document.split == "train"]
-    workings = [dialogue.working for dialogue in dialogues]
-    texts += [*(dialogue.prompt for dialogue in dialogues), *workings, *answers]
-    limits = {limits for working in workings for limits in limit_lists(working)}
+    texts += [*(dialogue.prompt for dialogue in dialogues), *(working for working, _ in written), *answers]
+    limits = {limits for parts in written for part in parts for limits in limit_lists(part)}
     trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, limits)
     trained = replace(trained, formulary=Formulary(library_of(config).drug_names))
     with publish(stage.final) as folder:

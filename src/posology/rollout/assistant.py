@@ -111,7 +111,8 @@ def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
             return [tokenizer.endcalc]
         start = len(answer) - answer[::-1].index(tokenizer.calc)
         try:
-            value = work_out(tokenizer.decode(answer[start:-1]), tokenizer.formulary)
+            before, expression = tokenizer.decode(answer[: start - 1]), tokenizer.decode(answer[start:-1])
+            value = work_out(expression, tokenizer.formulary, before)
         except CalculatorError:
             return [tokenizer.endcalc]
         return [*tokenizer.encode_text(value), tokenizer.endcalc]

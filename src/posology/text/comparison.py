@@ -15,19 +15,19 @@ limits, and reads the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from posology.text.calculator import MAX_LENGTH, CalculatorError
 
 SIGN, AT_MOST, NONE_PASSED = "?", "≤", "<"
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
-_LIMIT = rf"{AT_MOST}?{_NUMBER}"
-_COMPARISON = re.compile(
-    rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{_NUMBER})\?(?P<limits>(?:{_LIMIT}(?:,\s?{_LIMIT})*)?)\s*"
-)
-_LISTS = re.compile(rf"{re.escape(SIGN)}{_LIMIT}(?:,{_LIMIT})*")
+MONTHS = "months"  # the name of an infant's age
+YEAR, INFANCY = 12, 24  # months; limits of an age are told in months up to the second
+NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+LIMIT = rf"{AT_MOST}?{NUMBER}"
+_COMPARISON = re.compile(rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{NUMBER})\?(?P<limits>(?:{LIMIT}(?:,\s?{LIMIT})*)?)\s*")
+_LISTS = re.compile(rf"{re.escape(SIGN)}{LIMIT}(?:,{LIMIT})*")
 
 
 @dataclass(frozen=True, order=True)
@@ -65,8 +65,11 @@ class Comparison:
         match = _COMPARISON.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if match is None:
             raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR28?30,45'")
-        limits = sorted(Limit.parse(part.strip()) for part in match["limits"].split(",") if part)
-        return cls(match["name"], match["value"], tuple(limits))
+        return cls.of(match["name"], match["value"], (part.strip() for part in match["limits"].split(",") if part))
+
+    @classmethod
+    def of(cls, name: str, value: str, limits: Iterable[str]) -> Comparison:
+        return cls(name, value, tuple(sorted(map(Limit.parse, limits))))
 
     @property
     def _parts(self) -> tuple[list[Limit], list[Limit]]:
@@ -124,4 +127,20 @@ def spelled_out(text: str) -> str:
         return f"{found.name} {found.value}"
     numbers = list(dict.fromkeys(limit.number for limit in found.limits))
     listed = " and ".join(part for part in (", ".join(numbers[:-1]), numbers[-1]) if part)
-    return f"{found.name} {found.value} is {found.words} (limit{'s' * (len(numbers) > 1)} {listed})"
+    words, told = (in_years(found.words), in_years(listed)) if found.name == MONTHS else (found.words, listed)
+    return f"{found.name} {found.value} is {words} (limit{'s' * (len(numbers) > 1)} {told})"
+
+
+def in_years(months: str) -> str:
+    """Limits in months as they are told: "below 12", "below 12 years" for 144, "from 6 months to 12 years"."""
+    limits = [float(limit) for limit in re.findall(NUMBER, months)]
+    if not any(limit > INFANCY and not limit % YEAR for limit in limits):
+        return months
+    if not any(limit % YEAR for limit in limits):
+        return re.sub(NUMBER, lambda found: f"{float(found[0]) / YEAR:g}", months) + " years"
+
+    def with_unit(found: re.Match[str]) -> str:
+        limit = float(found[0])
+        return f"{limit / YEAR:g} years" if limit > INFANCY and not limit % YEAR else f"{found[0]} months"
+
+    return re.sub(NUMBER, with_unit, months)

@@ -3,19 +3,22 @@
     <|calc|>20*45/2<|equals|>450<|/calc|>                  a calculation (calculator.py): part of the answer
     <|calc|> Coumadin<|equals|> warfarin<|/calc|>          a lookup (formulary.py): working, shown apart
     <|calc|>eGFR28?30,45<|equals|><30<|/calc|>             a comparison (comparison.py): working, shown apart
+    <|calc|>eGFR?30<|/calc|>                               a sentence about a number of the working (references.py)
 
 Working comes before the answer, as the thinking of other models does. It is not part of what is said to the user or
-graded: `render` and `strip_spans` leave it out, `worked` lists it for whoever wants to see why.
+graded: `render` and `strip_spans` leave it out, `worked` lists it for whoever wants to see why. The answer goes by what
+the working holds, so all of these read an answer with its working.
 """
 
 from __future__ import annotations
 
 import re
 
-from posology.text import comparison, formulary
+from posology.text import comparison, formulary, references
 from posology.text.calculator import calculate, typeset
 from posology.text.comparison import compare, is_comparison
 from posology.text.formulary import Formulary, is_lookup
+from posology.text.references import is_reference
 
 CALC, EQUALS, END_CALC = "<|calc|>", "<|equals|>", "<|/calc|>"
 _SPAN = re.compile(
@@ -25,17 +28,30 @@ _SPAN = re.compile(
 )
 
 
-def work_out(expression: str, known: Formulary | None = None) -> str:
-    """What the engine writes after ``<|equals|>``; names are looked up in `known`. CalculatorError for what no grammar
-    reads."""
+def work_out(expression: str, known: Formulary | None = None, before: str = "") -> str:
+    """What the engine writes after ``<|equals|>``: names are looked up in `known`, and the numbers of a calculation in
+    the answer `before` it. CalculatorError for what no grammar reads."""
     if is_comparison(expression):
         return compare(expression)
-    return (known or Formulary()).look_up(expression) if is_lookup(expression) else calculate(expression)
+    if is_lookup(expression):
+        return (known or Formulary()).look_up(expression)
+    return calculate(references.in_numbers(expression, _numbers(before)))
 
 
 def span(expression: str, value: str) -> str:
     """ "<|calc|>20*45/2<|equals|>450<|/calc|>"."""
     return f"{CALC}{expression}{EQUALS}{value}{END_CALC}"
+
+
+def with_working(working: str, answer: str) -> str:
+    """A working and the answer under it as a model writes them: what the working holds is referred to."""
+    numbers = _numbers(working)
+
+    def by_name(found: re.Match[str]) -> str:
+        expression, value = references.by_name(found["expression"], numbers), found["value"]
+        return span(expression, value) if value else found[0]
+
+    return working + references.refer(_SPAN.sub(by_name, answer), numbers, lambda text: f"{CALC}{text}{END_CALC}")
 
 
 def render(answer: str) -> str:
@@ -45,12 +61,12 @@ def render(answer: str) -> str:
         expression, value = typeset(found["expression"]), found["value"]
         return f"{expression} = {value}" if value else expression
 
-    return _without_marks(_SPAN.sub(shown, _without_working(answer)))
+    return _without_marks(_SPAN.sub(shown, _without_working(_told(answer))))
 
 
 def strip_spans(answer: str) -> str:
     """An answer with only the values: ``<|calc|>20*45/2<|equals|>450<|/calc|> mg`` -> ``450 mg``."""
-    return _without_marks(_SPAN.sub(lambda found: found["value"] or "", _without_working(answer)))
+    return _without_marks(_SPAN.sub(lambda found: found["value"] or "", _without_working(_told(answer))))
 
 
 def worked(answer: str) -> list[str]:
@@ -72,8 +88,27 @@ def explained(answer: str) -> str:
     return f"Working: {'; '.join(steps)}.\n{render(answer)}" if steps else render(answer)
 
 
+def _told(answer: str) -> str:
+    """The answer with its references spelled out."""
+    numbers = _numbers(answer)
+
+    def spelled(found: re.Match[str]) -> str:
+        expression = found["expression"]
+        if is_reference(expression):
+            return references.told(expression, numbers)
+        told = expression if _is_working(found) else references.in_numbers(expression, numbers)
+        return found[0].replace(expression, told, 1)
+
+    return _SPAN.sub(spelled, answer)
+
+
+def _numbers(answer: str) -> dict[str, str]:
+    return references.numbers_of(found["expression"] for found in _SPAN.finditer(answer))
+
+
 def _is_working(match: re.Match[str]) -> bool:
-    return is_comparison(match["expression"]) or is_lookup(match["expression"])
+    expression: str = match["expression"]
+    return (is_comparison(expression) and not is_reference(expression)) or is_lookup(expression)
 
 
 def _spelled_out(match: re.Match[str]) -> str:
