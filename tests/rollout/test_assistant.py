@@ -90,7 +90,7 @@ def test_many_questions_are_answered_as_one_by_one(final: Path) -> None:
 
 
 def test_a_question_too_long_says_by_how_much(final: Path, tokenizer: Tokenizer) -> None:
-    question = "7" * 100
+    question = "@" * 100
     with pytest.raises(UserError, match=r"55 tokens too long"):  # 3 + 100 + 112 - 160
         Assistant.open(final).ask(question)
     with pytest.raises(UserError, match=r"55 tokens too long"):

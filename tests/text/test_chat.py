@@ -9,11 +9,11 @@ def test_the_tokens_and_mask_of_a_dialogue_worked_by_hand(tokenizer: Tokenizer) 
     row = encode_dialogue(tokenizer, "20 kg?", "<|calc|>20*45/2<|equals|>450<|/calc|> mg.")
     shown = [(tokenizer.backend.id_to_token(i), scored) for i, scored in zip(row.ids, row.scored, strict=True)]
     prompt = ["<|bos|>", "<|user|>", "2", "0", "Ġ", "k", "g", "?", "<|assistant|>"]
-    expression = ["<|calc|>", "2", "0", "*", "4", "5", "/", "2", "<|equals|>"]
-    inserted = ["4", "5", "0", "<|/calc|>"]
+    expression = ["<|calc|>", "2", "0", "*", "45", "/", "2", "<|equals|>"]
+    inserted = ["45", "0", "<|/calc|>"]
     rest = ["Ġmg", ".", "<|end|>"]
     assert [token for token, _ in shown] == prompt + expression + inserted + rest
-    assert [scored for _, scored in shown] == [False] * 9 + [True] * 9 + [False] * 4 + [True] * 3
+    assert [scored for _, scored in shown] == [False] * 9 + [True] * 8 + [False] * 3 + [True] * 3
 
 
 def test_a_prompt_is_the_head_of_its_dialogue(tokenizer: Tokenizer) -> None:

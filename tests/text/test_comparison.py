@@ -40,7 +40,7 @@ def test_for_people() -> None:
 
 
 def test_a_number_without_limits_is_itself() -> None:
-    assert compare("weight9.5?") == "9.5" and expression("weight", "9.5", []) == "weight9.5?"
+    assert compare("weight 9.5?") == "9.5" and expression("weight", "9.5", []) == "weight 9.5?"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from string import digits
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from posology.config import UserError
 from posology.text.chat import encode_dialogue, encode_prompt
 from posology.text.tokenizer import SPECIALS, Tokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 
+NUMBER_TOKEN = r" ?[0-9]{1,3}|[0-9]*\.[0-9]| ?[0-9]{1,3}\.[0-9]?"  # or a piece of one
 CORPUS = ["Avoid ibuprofen with warfarin.", "Use 20 mg of codeine every 6 h, at most 240 mg a day."] * 9
 TRAIN = """
 import sys
@@ -55,10 +58,18 @@ def test_half_a_surrogate_pair_is_no_crash(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode(tokenizer.encode_text("a\ud800b")) == "a?b"
 
 
-def test_every_digit_is_a_token_of_its_own(tokenizer: Tokenizer) -> None:
-    texts = [tokenizer.decode([i]) for i in range(len(SPECIALS), tokenizer.size)]
-    assert [t for t in texts if any(c.isdigit() for c in t) and len(t) > 1] == []
-    assert len(tokenizer.encode_text("20454")) == 5
+def test_numbers_are_cut_alike_wherever_they_stand(tokenizer: Tokenizer) -> None:
+    """Three digits and a decimal to a token at most, from the left, and nothing else in it but the space before."""
+    asked = train_tokenizer(CORPUS, 520, numbers=["28", "126", "5.5"])
+    for chosen in (tokenizer, asked):
+        texts = [chosen.decode([i]) for i in range(len(SPECIALS), chosen.size)]
+        assert [t for t in texts if any(c in digits for c in t) and not re.fullmatch(NUMBER_TOKEN, t)] == []
+        assert chosen.encode_text("20454") == [*chosen.encode_text("204"), *chosen.encode_text("54")]
+        assert chosen.encode_text("a 5.25") == [*chosen.encode_text("a 5"), *chosen.encode_text(".25")]
+    for whole in ("28", "126", "5.5"):
+        (token,) = asked.encode_text(f" {whole}")
+        for text in (f"eGFR {whole}?30", f"A {whole}-year-old", f"weighs {whole} kg.", f"It is {whole}."):
+            assert token in asked.encode_text(text)
 
 
 def test_frequent_words_become_tokens(tokenizer: Tokenizer) -> None:
@@ -139,7 +150,7 @@ def test_phrases_are_tokens_of_several_words_inside_one_sentence() -> None:
     tokens = [with_phrases().decode([i]) for i in range(len(SPECIALS), with_phrases().size)]
     assert " Reason: additive bleeding." in tokens
     assert [text for text in tokens if ". " in text.strip()] == []
-    assert [text for text in tokens if any(c.isdigit() for c in text) and len(text) > 1] == []
+    assert [text for text in tokens if re.search(r"[0-9]", text) and not re.fullmatch(NUMBER_TOKEN, text)] == []
 
 
 def test_phrases_leave_the_words_of_other_texts_as_they_were() -> None:

@@ -45,7 +45,7 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     The weight stands last, next to the dose that is worked out from it, and is told for each medicine that has such a
     dose, with or without limits: an age that stood there was taken for it.
 
-    ``<|calc|>eGFR28?30,45<|equals|><30<|/calc|>``
+    ``<|calc|>eGFR 28?30,45<|equals|><30<|/calc|>``
     """
     limits = library.limits_for(drug)
     asked = [(name, getattr(patient, field), limits.get(field, frozenset())) for field, name in _KIDNEY.items()]

@@ -4,7 +4,7 @@
     limit      = number | "≤" number
 
 A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
-value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR28?30,45``
+value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR 28?30,45``
 gives "<30", 30 gives "30", and 50 gives "45". Without limits it is the number itself: the weight that a dose is worked
 out from. So short because each token of it is a token less to learn from.
 
@@ -64,7 +64,7 @@ class Comparison:
         """CalculatorError for what is outside the grammar."""
         match = _COMPARISON.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if match is None:
-            raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR28?30,45'")
+            raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR 28?30,45'")
         return cls.of(match["name"], match["value"], (part.strip() for part in match["limits"].split(",") if part))
 
     @classmethod
@@ -98,8 +98,8 @@ class Comparison:
 
 
 def expression(name: str, value: str, limits: Sequence[str]) -> str:
-    """ "eGFR28?30,45": what a model writes."""
-    return f"{name}{value}{SIGN}{','.join(limits)}"
+    """ "eGFR 28?30,45": what a model writes."""
+    return f"{name} {value}{SIGN}{','.join(limits)}"
 
 
 def limit_lists(text: str) -> list[str]:
@@ -118,7 +118,7 @@ def compare(text: str) -> str:
 
 
 def spelled_out(text: str) -> str:
-    """For people: ``eGFR28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; what cannot be read stays as it is."""
+    """For people: ``eGFR 28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; what cannot be read stays as it is."""
     try:
         found = Comparison.parse(text)
     except CalculatorError:

@@ -1,7 +1,7 @@
 """What an answer takes from the working above it by name: the numbers that the working was given.
 
-    <|calc|>min(weight*45/2,875)<|equals|>112.5<|/calc|>     in a calculation: the weight of ``weight5?40``
-    <|calc|>CrCl?60<|/calc|>                                 a sentence: "The CrCl of 46 is below 60." under ``CrCl46?60``
+    <|calc|>min(weight*45/2,875)<|equals|>112.5<|/calc|>     in a calculation: the weight of ``weight 5?40``
+    <|calc|>CrCl?60<|/calc|>                                 a sentence: "The CrCl of 46 is below 60." under ``CrCl 46?60``
 
 So a number is copied once, from the question into the working, and what is said of it later cannot contradict the
 working: the engine writes the number, and on which side of the limits it lies. The model chooses which number decides,
@@ -87,10 +87,10 @@ class Statement:
     def of(cls, match: re.Match[str]) -> Statement:
         name = MONTHS if match["unit"] == _UNIT[MONTHS] else match["what"]
         bound = match["bound"]
-        years = name == MONTHS and bound.endswith(" years")
-        limits = [  # "from 6 months to 12 years": each with its unit; otherwise the last one stands for all
-            f"{float(limit) * YEAR:g}" if years and unit != " months" and (unit or " months" not in bound) else limit
-            for limit, unit in re.findall(rf"({NUMBER})( months| years|)", bound)
+        all_years = bound.endswith(" years") and " months" not in bound  # "from 6 months to 12 years" is in both
+        limits = [
+            f"{float(limit) * YEAR:g}" if name == MONTHS and (all_years or unit) else limit
+            for limit, unit in re.findall(rf"({NUMBER})( years|)", bound)
         ]
         return cls(match[0], name, match["number"], tuple(limits))
 

@@ -1,5 +1,9 @@
-"""The tokenizer: byte-level BPE with single digits, tokens of several words for answers, eight special tokens and a
+"""The tokenizer: byte-level BPE, common numbers whole, tokens of several words for answers, eight special tokens and a
 chat template.
+
+A number up to 999.9 is cut from nothing and merged with nothing but the space before it, and the patient's usual ones
+are one token each: " 126" in a question is the token that a working copies, so that 126 cannot turn into 12 on the way.
+Single digits help a model that compares and calculates by itself; here the engine does both.
 
 Merges are learnt twice (Liu et al. 2025, "SuperBPE: Space travel for language models"): inside words from all texts,
 then across words, never across a sentence's end, from the answers alone. "Reason: reduced renal clearance." is then two
@@ -24,6 +28,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from string import digits
 from typing import Any
 
 import tokenizers
@@ -37,6 +42,9 @@ PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|
 SPECIALS = (PAD, BOS, USER, ASSISTANT, END, CALC, EQUALS, END_CALC)  # ids 0 to 7, in this order
 LONGEST_TOKEN = 24  # bytes of a word
 LONGEST_PHRASE = 8  # words of a phrase: longer merges memorise whole template sentences
+_NUMBER = r" ?[0-9]{1,3}(?:\.[0-9](?![0-9]))?"  # cut from the left: " 28", " 5.5", " 120" and "0"
+_WORD = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's words
+_OFTEN = 20  # a number that shall be a token is put into the corpus as often as this share of its texts
 _FIRST_CHARACTER = 0xF0000  # of Unicode's private use: token i is written as character _FIRST_CHARACTER + i
 
 CHAT_TEMPLATE = (
@@ -152,27 +160,34 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0, whole: Iterable[str] = ()
-) -> Tokenizer:
+    texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0, whole: Iterable[str] = (),
+    numbers: Iterable[str] = (),
+) -> Tokenizer:  # fmt: skip
     """Learn byte-level BPE merges: words from `texts`, and up to `phrases` of the tokens across words from `answers`.
 
-    Each text of `whole` becomes one token wherever it stands, within `vocabulary`. The same corpus gives the same
-    bytes, in whatever order its texts come. One too small for `vocabulary` gives fewer tokens: read `Tokenizer.size`.
+    Each text of `whole` becomes one token wherever it stands, each of `numbers` one with the space before it, within
+    `vocabulary`. The same corpus gives the same bytes, in whatever order its texts come. One too small for `vocabulary`
+    gives fewer tokens: read `Tokenizer.size`.
     """
     kept = sorted(set(whole))
     room = vocabulary - phrases - len(kept)
     if room < len(SPECIALS) + 256:
         held = f"256 bytes, {len(SPECIALS)} special tokens, {phrases} phrases and {len(kept)} texts kept whole"
         raise UserError(f"a vocabulary of {vocabulary} cannot hold {held}", "raise tokenizer.vocabulary")
-    words = _train_words(texts, room)
+    corpus = sorted(texts)
+    corpus += ["".join(f" {number}" for number in numbers)] * max(2, len(corpus) // _OFTEN)
+    words = _train_words(corpus, room)
     merges = _phrase_merges(words, answers, phrases) if phrases else []
     return _join(words, merges, kept) if merges or kept else words
 
 
-def _train_words(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+def _train_words(corpus: Sequence[str], vocabulary: int) -> Tokenizer:
     backend = tokenizers.Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(tokenizers.Regex(f"{_NUMBER}|{_WORD}"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -183,7 +198,7 @@ def _train_words(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
-    backend.train_from_iterator((text for text in sorted(texts)), trainer)
+    backend.train_from_iterator(corpus, trainer)
     # One BOS on plain text in other programs; the chat template brings its own and asks for none.
     backend.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[(BOS, SPECIALS.index(BOS))]
@@ -193,8 +208,8 @@ def _train_words(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 def _phrase_merges(words: Tokenizer, answers: Iterable[str], count: int) -> list[tuple[str, str]]:
     """The first `count` merges across words. The library learns them on texts in which each token is one character."""
-    apart = {*range(len(SPECIALS)), *(i for digit in "0123456789" for i in words.encode_text(digit))}
     names = {number: name for name, number in words.backend.get_vocab(with_added_tokens=True).items()}
+    apart = {*range(len(SPECIALS)), *(number for number, name in names.items() if set(name) & set(digits))}
     lines: Counter[str] = Counter()
     for answer in answers:
         line = ""
@@ -221,16 +236,14 @@ def _phrase_merges(words: Tokenizer, answers: Iterable[str], count: int) -> list
 
 def _join(words: Tokenizer, merges: Sequence[tuple[str, str]], whole: Sequence[str]) -> Tokenizer:
     """The tokenizer with these merges after its own, and `whole` as tokens; text is no longer cut at spaces, only at
-    digits. Its own merges never cross a space, so words are put together as before.
+    numbers. Its own merges never cross a space, so words are put together as before.
     """
     plan = json.loads(words.source)
     vocabulary = plan["model"]["vocab"]
     for left, right in merges:
         vocabulary.setdefault(left + right, len(vocabulary))
         plan["model"]["merges"].append([left, right])
-    for step in plan["pre_tokenizer"]["pretokenizers"]:
-        if step["type"] == "ByteLevel":
-            step["use_regex"] = False
+    plan["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": _NUMBER}
     backend = tokenizers.Tokenizer.from_str(json.dumps(plan))
     backend.add_tokens([tokenizers.AddedToken(text, normalized=False) for text in whole])
     return Tokenizer.from_json(backend.to_str(pretty=True))
