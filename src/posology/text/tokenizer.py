@@ -44,7 +44,7 @@ LONGEST_TOKEN = 24  # bytes of a word
 LONGEST_PHRASE = 8  # words of a phrase: longer merges memorise whole template sentences
 _NUMBER = r" ?[0-9]{1,3}(?:\.[0-9](?![0-9]))?"  # cut from the left: " 28", " 5.5", " 120" and "0"
 _WORD = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's words
-_OFTEN = 20  # a number that shall be a token is put into the corpus as often as this share of its texts
+_OFTEN = 20  # the numbers that shall be tokens stand in the corpus once for so many texts
 _FIRST_CHARACTER = 0xF0000  # of Unicode's private use: token i is written as character _FIRST_CHARACTER + i
 
 CHAT_TEMPLATE = (
@@ -175,7 +175,8 @@ def train_tokenizer(
         held = f"256 bytes, {len(SPECIALS)} special tokens, {phrases} phrases and {len(kept)} texts kept whole"
         raise UserError(f"a vocabulary of {vocabulary} cannot hold {held}", "raise tokenizer.vocabulary")
     corpus = sorted(texts)
-    corpus += ["".join(f" {number}" for number in numbers)] * max(2, len(corpus) // _OFTEN)
+    listed = "".join(f" {number}" for number in numbers)
+    corpus += [listed] * max(2, len(corpus) // _OFTEN) if listed else []
     words = _train_words(corpus, room)
     merges = _phrase_merges(words, answers, phrases) if phrases else []
     return _join(words, merges, kept) if merges or kept else words
