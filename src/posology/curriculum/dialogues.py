@@ -38,7 +38,7 @@ def weight(target: Target) -> float:
         return 2.5
     if target.fact.verdict is not None and target.fact.verdict.stops and target.kind != "interaction":
         return STOPS
-    return {"interaction": 0.55, "indication": 1.2}.get(target.kind, 1.0)
+    return {"interaction": 0.7, "indication": 1.2}.get(target.kind, 1.0)
 
 
 def make_dialogues(supply: Supply, config: DataConfig, seed: int, knowledge: Sequence[Dialogue]) -> list[Dialogue]:
