@@ -7,7 +7,8 @@
 
 Working comes before the answer, as the thinking of other models does. It is not part of what is said to the user or
 graded: `render` and `strip_spans` leave it out, `worked` lists it for whoever wants to see why. The answer goes by what
-the working holds, so all of these read an answer with its working.
+the working holds, so all of these read an answer with its working; a sentence that it refers to is spelled out wherever
+it is read, after answers without the engine ("closed book") too.
 """
 
 from __future__ import annotations
