@@ -19,6 +19,8 @@ from posology.evaluation.judging import judged_stops
 from posology.evaluation.reading_text import Names, library_names
 from posology.evaluation.scorers import StopsFor, grade, passes, repeats
 from posology.knowledge.library import Library
+from posology.text.references import statement_in
+from posology.text.spans import CALC, render, split_working, strip_spans, with_working
 
 from .conftest import SMALL
 
@@ -57,6 +59,19 @@ def test_every_demonstration_passes_all_but_usefulness(supply: Supply, grader: G
                 verdicts,
             )
         assert verdicts["usefulness"]
+
+
+def test_answers_read_the_same_when_they_refer_to_their_working(curriculum: Curriculum) -> None:
+    """What is learnt from and what stands in the files differ in the writing alone, on both sides of a pair."""
+    told = {"plain": 0, "referred": 0}
+    pairs = [(pair.working, answer) for pair in curriculum.preferences for answer in (pair.chosen, pair.rejected)]
+    for working, answer in [*pairs, *((d.working, d.answer) for d in curriculum.dialogues)]:
+        written = with_working(working, answer)
+        assert render(written) == render(answer) and strip_spans(written) == strip_spans(answer)
+        assert split_working(written)[0] == working
+        if working.count(CALC) > 1:  # numbers were compared, not names looked up alone
+            told["plain" if statement_in(split_working(written)[1]) else "referred"] += statement_in(answer) is not None
+    assert told["plain"] <= 0.01 * told["referred"]
 
 
 def test_every_corruption_fails_a_scorer(supply: Supply, grader: Grader) -> None:

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from posology.files import read_jsonl
+from posology.text.comparison import limit_lists
+from posology.text.tokenizer import load_tokenizer
+
 from .conftest import SMOKE, Finished, posology
 
 STAGES = ("pretrain", "sft", "dpo", "ppo")
@@ -40,6 +44,16 @@ def test_the_judge_scores_full_marks_and_no_model_here_does(smoke: Finished) -> 
     card = smoke.json("scorecard.json")
     assert card["baselines"]["the judge itself"]["headline"]["accuracy"]["value"] == 1
     assert card["stages"]["pretrain"]["headline"]["accuracy"]["value"] < 0.5
+
+
+def test_limits_and_common_numbers_are_whole_tokens(smoke: Finished) -> None:
+    tokenizer = load_tokenizer(smoke.path / "tokenizer" / "final")
+    limits = {
+        text for row in read_jsonl(smoke.path / "data" / "dialogues.jsonl") for text in limit_lists(row["working"])
+    }
+    assert limits
+    whole = [*limits, *(f" {number}" for number in range(20, 60))]
+    assert [text for text in whole if len(tokenizer.encode_text(text)) > 1] == []
 
 
 def test_final_loads_in_plain_transformers(smoke: Finished) -> None:

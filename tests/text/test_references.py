@@ -98,11 +98,17 @@ def test_an_answer_under_its_working() -> None:
     assert with_working("", answer) == answer
 
 
+def test_a_reference_goes_by_what_stands_before_it() -> None:
+    twice = span("age 5?12", "<12") + "<|calc|>age?12<|/calc|> " + span("age 50?12", "12") + "<|calc|>age?12<|/calc|>"
+    assert render(twice) == "The age of 5 is below 12. The age of 50 is 12 or above."
+
+
 def test_references_to_nothing_are_told_as_such() -> None:
     assert render("Avoid it. <|calc|>CrCl?60<|/calc|>") == "Avoid it. The CrCl is not known."
     assert render("<|calc|>CrCl?60<|equals|><|/calc|>") == "The CrCl is not known."
     assert strip_spans("<|calc|>weight*2<|equals|><|/calc|> mg") == " mg"
     assert render("<|calc|>weight*2<|equals|><|/calc|> mg") == "weight*2 mg"
+    assert render("<|calc|>l 5?3<|equals|>3<|/calc|><|calc|>l*2<|equals|>10<|/calc|> mg") == "5 × 2 = 10 mg"
     many = ",".join(["30"] * 200)
     assert (
         render(f"<|calc|>CrCl46?60<|equals|><60<|/calc|><|calc|>CrCl?{many}<|/calc|>")

@@ -32,6 +32,8 @@ _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group ==
 
 def weight(target: Target) -> float:
     """How many questions a target needs against a plain yes-or-no fact that stops nothing."""
+    if target.counts:
+        return 5.0
     if target.by_weight:
         return 3.0
     if target.number_field:

@@ -17,7 +17,6 @@ from posology.curriculum.targets import ADULT, Target
 from posology.knowledge.fact import Condition
 from posology.knowledge.library import Library
 from posology.knowledge.patient import ALL_REACTIONS, Allergy, Genotype, Patient, Reaction
-from posology.knowledge.units import number
 
 CAPPED = 0.4  # share of weights, where a cap can be reached, at which the cap decides
 HEAVIEST = 1.7  # a child's greatest weight in a question, against the middle for the age
@@ -32,12 +31,6 @@ _GRIDS: dict[str, tuple[float, ...]] = {
     "age_years": (*_MONTHS, *(float(n) for n in range(1, 96))),
 }
 BENIGN: dict[str, tuple[float, float]] = {"egfr": (60, 110), "crcl": (60, 120), "creatinine_mg_dl": (0.6, 1.2)}
-
-
-def patient_numbers() -> list[str]:
-    """Every number that a question may give of a patient, as it is written: "28", "5.5"."""
-    values = {value for grid in _GRIDS.values() for value in grid if value not in _MONTHS}
-    return sorted({*map(number, values), *map(str, range(len(_MONTHS) + 1))}, key=float)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from posology.knowledge.patient import Allergy, Genotype, Patient
 from posology.seeds import stream
 from posology.text.formulary import Formulary
 
-POOL = {"number": 12, "weight": 18, "plain": 4}  # situations made of a target
+POOL = {"count": 24, "weight": 18, "number": 12, "plain": 4}  # situations made of a target
 NEAR_MISSES = 6  # of them are looked at for a number that changes the verdict
 
 
@@ -53,7 +53,7 @@ class Supply:
             key = (target.fact.id, target.drug, target.comed)
             if key in taken:
                 continue
-            count = POOL["weight" if target.by_weight else "number" if target.number_field else "plain"]
+            count = POOL[_pool(target)]
             made = list(pool(bench, target, stream(seed, "pool", *key), count))
             if made:
                 pools[target] = made
@@ -103,6 +103,12 @@ class Supply:
             said = (rng.choice(vague),) if vague and rng.random() < 0.5 else ()
             return replace(situation, patient=patient, judgement=judgement), said
         return None
+
+
+def _pool(target: Target) -> str:
+    if target.counts:
+        return "count"
+    return "weight" if target.by_weight else "number" if target.number_field else "plain"
 
 
 def _without(patient: Patient) -> Iterable[tuple[str, Patient]]:

@@ -31,6 +31,11 @@ class Target:
         return action is not None and "/kg" in action.scales_with
 
     @cached_property
+    def counts(self) -> bool:
+        """How many of several conditions hold decides: each of them must be read."""
+        return any(condition.kind == "count" for condition in self.when)
+
+    @cached_property
     def number_field(self) -> str:
         """The numeric field whose value decides the verdict or the dose; "" for a yes-or-no fact."""
         if self.by_weight and (self.fact.action is None or self.fact.action.of in ("", self.drug)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from posology.config import RunConfig
-from posology.curriculum.patients import patient_numbers
 from posology.files import publish
 from posology.recipes.materials import curriculum_of, library_of, stage_fingerprint
 from posology.runs import Run, Stage
@@ -27,9 +26,7 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     texts = [document.text for document in curriculum.documents if document.split == "train"]
     texts += [*(dialogue.prompt for dialogue in dialogues), *(working for working, _ in written), *answers]
     limits = {limits for parts in written for part in parts for limits in limit_lists(part)}
-    trained = train_tokenizer(
-        texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, limits, patient_numbers()
-    )
+    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, limits)
     trained = replace(trained, formulary=Formulary(library_of(config).drug_names))
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)

@@ -69,6 +69,7 @@ class Comparison:
 
     @classmethod
     def of(cls, name: str, value: str, limits: Iterable[str]) -> Comparison:
+        """From its parts as they are written."""
         return cls(name, value, tuple(sorted(map(Limit.parse, limits))))
 
     @property

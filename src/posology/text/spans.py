@@ -90,15 +90,18 @@ def explained(answer: str) -> str:
 
 
 def _told(answer: str) -> str:
-    """The answer with its references spelled out."""
-    numbers = _numbers(answer)
+    """The answer with its references spelled out, each by the numbers that stand before it."""
+    numbers: dict[str, str] = {}
 
     def spelled(found: re.Match[str]) -> str:
         expression = found["expression"]
         if is_reference(expression):
             return references.told(expression, numbers)
-        told = expression if _is_working(found) else references.in_numbers(expression, numbers)
-        return found[0].replace(expression, told, 1)
+        if _is_working(found):
+            numbers.update(references.numbers_of([expression]))
+            return found[0]
+        start, end = (place - found.start() for place in found.span("expression"))
+        return found[0][:start] + references.in_numbers(expression, numbers) + found[0][end:]
 
     return _SPAN.sub(spelled, answer)
 

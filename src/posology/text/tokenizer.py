@@ -1,9 +1,9 @@
-"""The tokenizer: byte-level BPE, common numbers whole, tokens of several words for answers, eight special tokens and a
-chat template.
+"""The tokenizer: byte-level BPE with two digits a token, tokens of several words for answers, eight special tokens and
+a chat template.
 
-A number up to 999.9 is cut from nothing and merged with nothing but the space before it, and the patient's usual ones
-are one token each: " 126" in a question is the token that a working copies, so that 126 cannot turn into 12 on the way.
-Single digits help a model that compares and calculates by itself; here the engine does both.
+A number is cut from the left into pairs of digits, the first with the space before it: " 28" is one token, in a question
+and in the working that copies it, and every number of three digits is two, so that its second part is not forgotten.
+Single digits are for models that compare and calculate by themselves; here the engine does both.
 
 Merges are learnt twice (Liu et al. 2025, "SuperBPE: Space travel for language models"): inside words from all texts,
 then across words, never across a sentence's end, from the answers alone. "Reason: reduced renal clearance." is then two
@@ -42,9 +42,8 @@ PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|
 SPECIALS = (PAD, BOS, USER, ASSISTANT, END, CALC, EQUALS, END_CALC)  # ids 0 to 7, in this order
 LONGEST_TOKEN = 24  # bytes of a word
 LONGEST_PHRASE = 8  # words of a phrase: longer merges memorise whole template sentences
-_NUMBER = r" ?[0-9]{1,3}(?:\.[0-9](?![0-9]))?"  # cut from the left: " 28", " 5.5", " 120" and "0"
+_NUMBER = r" ?[0-9]{1,2}"  # cut from the left: " 28", " 12" and "6", "0"
 _WORD = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's words
-_OFTEN = 20  # the numbers that shall be tokens stand in the corpus once for so many texts
 _FIRST_CHARACTER = 0xF0000  # of Unicode's private use: token i is written as character _FIRST_CHARACTER + i
 
 CHAT_TEMPLATE = (
@@ -160,24 +159,19 @@ class Tokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0, whole: Iterable[str] = (),
-    numbers: Iterable[str] = (),
-) -> Tokenizer:  # fmt: skip
+    texts: Iterable[str], vocabulary: int, answers: Iterable[str] = (), phrases: int = 0, whole: Iterable[str] = ()
+) -> Tokenizer:
     """Learn byte-level BPE merges: words from `texts`, and up to `phrases` of the tokens across words from `answers`.
 
-    Each text of `whole` becomes one token wherever it stands, each of `numbers` one with the space before it, within
-    `vocabulary`. The same corpus gives the same bytes, in whatever order its texts come. One too small for `vocabulary`
-    gives fewer tokens: read `Tokenizer.size`.
+    Each text of `whole` becomes one token wherever it stands, within `vocabulary`. The same corpus gives the same
+    bytes, in whatever order its texts come. One too small for `vocabulary` gives fewer tokens: read `Tokenizer.size`.
     """
     kept = sorted(set(whole))
     room = vocabulary - phrases - len(kept)
     if room < len(SPECIALS) + 256:
         held = f"256 bytes, {len(SPECIALS)} special tokens, {phrases} phrases and {len(kept)} texts kept whole"
         raise UserError(f"a vocabulary of {vocabulary} cannot hold {held}", "raise tokenizer.vocabulary")
-    corpus = sorted(texts)
-    listed = "".join(f" {number}" for number in numbers)
-    corpus += [listed] * max(2, len(corpus) // _OFTEN) if listed else []
-    words = _train_words(corpus, room)
+    words = _train_words(sorted(texts), room)
     merges = _phrase_merges(words, answers, phrases) if phrases else []
     return _join(words, merges, kept) if merges or kept else words
 
