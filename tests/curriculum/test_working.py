@@ -34,12 +34,12 @@ from posology.text.spans import CALC, EQUALS, worked
         (
             "amoxicillin",
             Patient(age_years=7 / 12),
-            ["months 7 is from 6 months to 3 years (limits 3 months, 6 months, 3 years, 13 years and 18 years)"],
+            ["age 7 months is from 6 months to 3 years (limits 3 months, 6 months, 3 years, 13 years and 18 years)"],
         ),
         (
             "omeprazole",
             Patient(age_years=15 / 12),
-            ["months 15 is from 1 to 17 years (limits 1 and 17 years)"],
+            ["age 15 months is from 1 to 17 years (limits 1 and 17 years)"],
         ),
         ("omeprazole", Patient(age_years=1), ["age 1 is from 1 to 17 (limits 1 and 17)"]),
         ("quinotrexate", Patient(egfr=28), []),

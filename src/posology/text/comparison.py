@@ -128,8 +128,10 @@ def spelled_out(text: str) -> str:
         return f"{found.name} {found.value}"
     numbers = list(dict.fromkeys(limit.number for limit in found.limits))
     listed = " and ".join(part for part in (", ".join(numbers[:-1]), numbers[-1]) if part)
-    words, told = (in_years(found.words), in_years(listed)) if found.name == MONTHS else (found.words, listed)
-    return f"{found.name} {found.value} is {words} (limit{'s' * (len(numbers) > 1)} {told})"
+    name, words = f"{found.name} {found.value}", found.words
+    if found.name == MONTHS:
+        name, words, listed = f"age {found.value} months", in_years(words), in_years(listed)
+    return f"{name} is {words} (limit{'s' * (len(numbers) > 1)} {listed})"
 
 
 def in_years(months: str) -> str:
