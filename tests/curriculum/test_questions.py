@@ -7,7 +7,7 @@ import random
 import pytest
 
 from posology.curriculum.mentions import VAGUE, age_words, article, head, mentions
-from posology.curriculum.phrasing import FRAMES
+from posology.curriculum.phrasing import FRAMES, Frame
 from posology.curriculum.questions import Slots, ask, spelled
 from posology.knowledge.patient import Allergy, Genotype, Patient
 
@@ -18,7 +18,7 @@ FULL = Patient(
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.name)
-def test_a_question_says_everything_and_names_its_wording(frame) -> None:  # type: ignore[no-untyped-def]
+def test_a_question_says_everything_and_names_its_wording(frame: Frame) -> None:
     patient = Patient(comeds=("warfarin",)) if frame.slot == "comed" else Patient(egfr=28, comeds=("warfarin",))
     patient = FULL if frame.slot in ("np", "sentence", "chart") else patient
     for seed in range(8):
