@@ -79,6 +79,12 @@ class OptimiserConfig(Section):
     )
     muon_learning_rate: float = Field(0.005, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0, le=1)
+    scale_learning_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="AdamW's rate for the log of one factor on all logits: how sure a policy is; 0: none",
+    )
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon's")
     betas: tuple[Share, Share] = (0.9, 0.95)
     eps: float = Field(1e-8, gt=0)

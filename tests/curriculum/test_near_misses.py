@@ -1,7 +1,8 @@
-"""Near misses: the nearest patients whom a fact's number spares."""
+"""Near misses: patients like those of a fact, beyond a limit where another fact decides."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from posology.curriculum.situations import Bench, Situation, near_misses, numbers_of
@@ -19,26 +20,44 @@ def falls(library: Library, age: float) -> Situation:
     return Situation(target.kind, "codeine", patient, Bench(library).judge(patient, "codeine"), target)
 
 
-def test_an_age_above_the_limit_is_missed_by_the_nearest_below(library: Library) -> None:
-    for age in (66.0, 72.0):
+def test_an_age_above_a_limit_is_missed_on_the_other_side_of_each(library: Library) -> None:
+    for age in (66.0, 72.0, 93.0):
         old = falls(library, age)
-        (young,) = near_misses(Bench(library), [old])
-        assert (str(old.judgement.verdict), str(young.judgement.verdict)) == ("AVOID", "OK")
-        assert young.patient == replace(old.patient, age_years=young.patient.age_years)
-        assert young.patient.age_years is not None and 55 < young.patient.age_years < 65
+        assert str(old.judgement.verdict) == "AVOID"
+        found = list(near_misses(Bench(library), [old] * 6, random.Random(0)))
+        verdicts = {other.patient.age_years or 0.0: str(other.judgement.verdict) for other in found}
+        assert all(other.patient == replace(old.patient, age_years=other.patient.age_years) for other in found)
+        assert max(verdicts) < 65
+        assert {said for years, said in verdicts.items() if years > 50} == {"OK"}
+        assert "CONTRAINDICATED" in {said for years, said in verdicts.items() if years < 18}
 
 
-def test_they_differ_in_one_number_of_training_and_in_the_verdict(library: Library) -> None:
+def test_a_dose_for_adults_is_asked_for_the_old_and_for_children_too(library: Library) -> None:
+    """Omeprazole for reflux: a dose for adults, others by weight from 1 to 16 years, and caution from 65 on."""
+    rule = next(r for r in library.rules_for("omeprazole") if r.fact.id == "omeprazole.indication.gerd")
+    target, patient = (
+        Target(rule.fact, rule.when, "omeprazole"),
+        Patient(age_years=24.0, weight_kg=60.0, indication="gerd"),
+    )
+    adult = Situation(target.kind, "omeprazole", patient, Bench(library).judge(patient, "omeprazole"), target)
+    found = list(near_misses(Bench(library), [adult] * 8, random.Random(0)))
+    ages = [other.patient.age_years or 0.0 for other in found]
+    assert len(found) == 8 and min(ages) < 17 and max(ages) >= 65
+    assert all(age < 17 or age >= 65 for age in ages)
+    assert all(other.fact_id != adult.fact_id for other in found)
+
+
+def test_they_differ_in_one_number_of_training_and_in_what_is_decided(library: Library) -> None:
     supply = Supply.make(library, 0, facts_limit=300)
     near = [(target, found) for target, every in supply.near.items() for found in every]
     assert len(near) > 100
     for target, found in near:
-        assert target.number_field and not target.by_weight
+        assert target.number_field
         twins = [
             s for s in supply.pools[target]
             if replace(s.patient, **{target.number_field: None}) == replace(found.patient, **{target.number_field: None})
         ]  # fmt: skip
-        assert any(twin.judgement.verdict is not found.judgement.verdict for twin in twins)
+        assert any((twin.fact_id, twin.judgement.verdict) != (found.fact_id, found.judgement.verdict) for twin in twins)
         assert (
             number_group(found.drug, target.number_field, dict(numbers_of(found.patient))[target.number_field])
             == "train"

@@ -26,9 +26,15 @@ PROMPTS = [[1, 2, 10, 3], [1, 2, 11, 12, 3], [1, 2, 13, 3]]
 CALC, MARK = 6, 7  # after each 6 that is sampled, a calculator inserts 22 and 7
 
 
-def calculator(row: int, answer: list[int]) -> list[int]:
-    assert answer[-1] == CALC
-    return [22, MARK]
+class Calculator:
+    def __init__(self, prompt: list[int]) -> None:
+        assert prompt in PROMPTS
+
+    def admits(self, token: int) -> bool:
+        return True
+
+    def take(self, token: int) -> list[int]:
+        return [22, MARK] if token == CALC else []
 
 
 def objective(model: Any, score: Callable[..., torch.Tensor], **settings: Any) -> PpoObjective:
@@ -40,11 +46,11 @@ def objective(model: Any, score: Callable[..., torch.Tensor], **settings: Any) -
             "value_learning_rate": 0.01, "fit": FitConfig(steps=1, budget_s=1), **settings,
         }
     )  # fmt: skip
-    hook = calculator if config.max_new_tokens > 1 else None
+    companion = Calculator if config.max_new_tokens > 1 else None
     return PpoObjective(
         "ppo", model, reference, from_language_model(model), Ensemble((score,), (0.0,), (1.0,), "mean", 0.0, FP32),  # type: ignore[arg-type]
-        PROMPTS, PROMPTS[:2], lambda number, ids: float(len(ids)), config, seed=0, pad=0, end=4, hook=hook,
-        hook_on=frozenset({CALC}), precision=FP32,
+        PROMPTS, PROMPTS[:2], lambda number, ids: float(len(ids)), config, seed=0, pad=0, end=4, companion=companion,
+        precision=FP32,
     )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def test_a_model_of_posologys_own_answers_as_its_assistant_does(config: RunConfi
     save_language_model(model, folder, tokenizer=tokenizer.fingerprint)
     save_tokenizer(tokenizer, folder)
     opened = Assistant.open(folder)
-    asked = Assistant(opened.model, opened.tokenizer, opened.hook, opened.precision, 24)
+    asked = Assistant(opened.model, opened.tokenizer, opened.companion, opened.precision, 24)
     said = asked.answer_many([case.question for case in CASES])
     assert path_of(tmp_path / "sft") == folder
     rows = answers(tmp_path / "sft", config)

@@ -9,7 +9,8 @@ import torch
 
 from posology.config import UserError
 from posology.models.loading import save_language_model
-from posology.rollout.assistant import Assistant, calculator_hook
+from posology.rollout.assistant import Assistant
+from posology.rollout.companion import EngineTurn, with_engine
 from posology.text.chat import encode_dialogue
 from posology.text.formulary import Formulary
 from posology.text.spans import explained, render, span
@@ -19,17 +20,22 @@ from posology.training.batches import pad_rows
 QUESTION = "How much amoxicillin for 20 kg?"
 ANSWER = "Adjust the dose: <|calc|>20*45/2<|equals|>450<|/calc|> mg every 12 h."
 COMPARED = "Metformin at 28?"
+MISREAD = "Metformin at 45?"  # the model has learnt to write 45.5
 WORKING = span("Metformin", " metformin") + span("eGFR28?30,45", "<30")
 
 
 @pytest.fixture(scope="module")
 def final(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows two answers by heart (their values are the engine's), saved as a stage saves it."""
+    """A model that knows three answers by heart (their values are the engine's), saved as a stage saves it."""
     from posology.config import ModelConfig
     from posology.models.llama import language_model
 
     model = language_model(ModelConfig(width=64, layers=2, heads=2, mlp_width=96, positions=160), tokenizer.size, 0)
-    known = ((QUESTION, ANSWER), (COMPARED, WORKING + "Avoid metformin."))
+    known = (
+        (QUESTION, ANSWER),
+        (COMPARED, WORKING + "Avoid metformin."),
+        (MISREAD, WORKING.replace("28", "45.5").replace("<30", "45") + "Metformin is ok."),
+    )
     rows = [encode_dialogue(tokenizer, question, answer) for question, answer in known]
     ids = pad_rows([row.ids for row in rows], tokenizer.pad)
     labels = ids.where(pad_rows([[int(own) for own in row.scored] for row in rows], 0).bool(), -100)
@@ -56,7 +62,11 @@ def test_a_question_is_answered_with_the_calculators_value(final: Path) -> None:
 
 
 def test_the_value_is_the_engines_not_the_models(final: Path) -> None:
-    wrong = Assistant.open(final, lambda tokenizer: lambda row, ids: [*tokenizer.encode_text("7"), tokenizer.endcalc])
+    class Seven(EngineTurn):
+        def _worked_out(self) -> list[int]:
+            return [*self.tokenizer.encode_text("7"), self.tokenizer.endcalc]
+
+    wrong = Assistant.open(final, lambda tokenizer: lambda prompt: Seven(tokenizer, ""))
     assert "<|equals|>7<|/calc|>" in wrong.ask(QUESTION).text
 
 
@@ -80,6 +90,14 @@ def test_a_comparison_is_worked_out_by_the_engine_and_told_apart_from_the_answer
     told = "Working: metformin is covered; eGFR 28 is below 30 (limits 30 and 45).\n"  # as a whole, never in parts
     assert pieces[0].startswith(told) and "".join(pieces) == told + answer.rendered
     assert assistant.workings([COMPARED, QUESTION]) == [WORKING, ""]
+
+
+def test_the_working_keeps_to_the_numbers_of_the_question(final: Path) -> None:
+    """The model would write another: it does where the question has it."""
+    held = Assistant.open(final)
+    assert "eGFR45?30,45<|equals|>45" in held.ask(MISREAD).text
+    free = Assistant.open(final, lambda tokenizer: lambda prompt: EngineTurn(tokenizer, "45.5"))
+    assert "eGFR45.5?30,45<|equals|>45" in free.ask(MISREAD).text
 
 
 def test_many_questions_are_answered_as_one_by_one(final: Path) -> None:
@@ -119,8 +137,8 @@ def test_a_folder_without_a_model_or_with_another_tokenizer_is_refused(final: Pa
     ],
 )
 def test_what_the_calculator_inserts(tokenizer: Tokenizer, written: str, inserted: str) -> None:
-    tokens = calculator_hook(tokenizer)(0, tokenizer.encode_answer(written))
-    assert tokens is not None
+    turn = with_engine(tokenizer)([])
+    *_, tokens = [turn.take(token) for token in tokenizer.encode_answer(written.replace("2<|/calc|>", ""))]
     assert tokenizer.decode(tokens) == inserted
     assert tokens[-1] == tokenizer.endcalc
     render(written + inserted)

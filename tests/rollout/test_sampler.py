@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -85,26 +86,41 @@ def test_an_answer_ends_with_its_end_token_or_at_the_limit(tiny: Any, prompts: l
     assert rollout.tokens == sum(map(len, rollout.ids))
 
 
-def test_the_hook_forces_tokens_in_its_own_row_only(tiny: Any, prompts: list[list[int]]) -> None:
-    """After token 20 the next three are forced. Every row equals what it does alone, and its log-probs are exact."""
+class Script:
+    """A companion by rule: what follows a token, and which tokens it turns away; it remembers what it was given."""
+
+    def __init__(self, after: Callable[[list[int]], list[int]], refused: frozenset[int] = frozenset()) -> None:
+        self.after, self.refused = after, refused
+        self.answer: list[int] = []
+
+    def admits(self, token: int) -> bool:
+        return token not in self.refused
+
+    def take(self, token: int) -> list[int]:
+        self.answer.append(token)
+        return self.after(self.answer)
+
+
+def test_a_companion_puts_tokens_into_its_own_row_only(tiny: Any, prompts: list[list[int]]) -> None:
+    """After token 20 the next three are put in. Every row's log-probs are the model's, and 0 for those three."""
     model = tiny(spread=4.0)
-    seen: list[tuple[int, list[int]]] = []
+    turns: list[tuple[list[int], Script]] = []
 
-    def hook(row: int, answer: list[int]) -> list[int] | None:
-        seen.append((row, answer))
-        return [30, 31 + row % 3, 32] if answer[-1] == 20 else None
+    def companion(prompt: list[int]) -> Script:
+        turn = Script(lambda answer: [30, 31 + len(prompt) % 3, 32] if answer[-1] == 20 else [])
+        turns.append((prompt, turn))
+        return turn
 
-    together = run(model, prompts * 5, hook=hook, hook_on=frozenset({20, 21}))
-    assert len(seen) > 5
-    assert {answer[-1] for _, answer in seen} == {20, 21}
+    together = run(model, prompts * 5, companion=companion, rows=64)
+    assert sorted((prompt, turn.answer) for prompt, turn in turns) == sorted(
+        zip(prompts * 5, together.ids, strict=True)
+    )
     inserted = 0
-    for row, (prompt, ids, own, logp) in enumerate(
-        zip(prompts * 5, together.ids, together.own, together.logprobs, strict=True)
-    ):
+    for prompt, ids, own, logp in zip(prompts * 5, together.ids, together.own, together.logprobs, strict=True):
         forced = [False] * len(ids)
         for i, token in enumerate(ids):
             if token == 20 and not forced[i]:
-                for j, expected in enumerate([30, 31 + row % 3, 32], i + 1):
+                for j, expected in enumerate([30, 31 + len(prompt) % 3, 32], i + 1):
                     if j < len(ids):
                         assert ids[j] == expected
                         forced[j] = True
@@ -115,8 +131,6 @@ def test_the_hook_forces_tokens_in_its_own_row_only(tiny: Any, prompts: list[lis
         expected_logp = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids)[:, None]).squeeze(1)
         expected_logp[torch.tensor(forced)] = 0.0
         assert logp == pytest.approx(expected_logp.tolist(), abs=1e-4)
-        for at, answer in [(r, a) for r, a in seen if r == row]:
-            assert ids[: len(answer)] == answer, at
     assert inserted > 10
 
 
@@ -124,12 +138,43 @@ def test_inserted_tokens_do_not_shift_what_a_row_draws(tiny: Any) -> None:
     """A forced token equal to what would have been drawn anyway changes nothing."""
     model = tiny()
     plain = run(model, [[1, 9, 10, 3]])
-    first, second = plain.ids[0][:2]
+    second = plain.ids[0][1]
     forced = run(
-        model, [[1, 9, 10, 3]], hook=lambda row, ids: [second] if len(ids) == 1 else None, hook_on=frozenset({first})
+        model, [[1, 9, 10, 3]], companion=lambda prompt: Script(lambda answer: [second] if len(answer) == 1 else [])
     )
     assert forced.ids == plain.ids
     assert forced.own[0][1] is False
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_likeliest_admitted_token_stands_in_for_one_that_is_not(
+    tiny: Any, prompts: list[list[int]], temperature: float
+) -> None:
+    """It is not the model's own; rows that chose nothing else are as without a companion."""
+    model, refused = tiny(spread=4.0), frozenset(range(10, 30))
+    free = run(model, prompts * 4, temperature=temperature)
+    held = run(model, prompts * 4, temperature=temperature, companion=lambda prompt: Script(lambda answer: [], refused))
+    put = 0
+    for prompt, ids, own, before in zip(prompts * 4, held.ids, held.own, free.ids, strict=True):
+        assert not refused & set(ids)
+        if not refused & set(before):
+            assert ids == before and all(own)
+        for i, mine in enumerate(own):
+            with torch.no_grad():
+                logits = model(torch.tensor([prompt + ids[:i]])).logits[0, -1]
+            if not mine:
+                logits[list(refused)] = -torch.inf
+                assert ids[i] == int(logits.argmax())
+                put += 1
+    assert put > 10
+
+
+def test_where_no_likely_token_is_admitted_the_chosen_one_stands(tiny: Any, prompts: list[list[int]]) -> None:
+    model = tiny()
+    free = run(model, prompts)
+    held = run(model, prompts, companion=lambda prompt: Script(lambda answer: [], frozenset(range(48))))
+    assert held.ids == free.ids
+    assert held.own == free.own
 
 
 def test_any_family_samples_through_its_own_cache(prompts: list[list[int]]) -> None:

@@ -127,7 +127,7 @@ def objective(case: str, engine: Engine, dropout: float) -> Any:
     prompts = [dialogue(i, 1).ids[: 4 + i % 3] for i in range(6)]
     return PpoObjective(
         "ppo", trained, model(), scalar(3, likelihood=False), ensemble, prompts, prompts[:3], lambda number, ids: float(len(ids)), config,
-        seed=SEED, pad=0, end=4, hook=None, hook_on=frozenset(), precision=FP32, engine=engine,
+        seed=SEED, pad=0, end=4, companion=None, precision=FP32, engine=engine,
     )  # fmt: skip
 
 

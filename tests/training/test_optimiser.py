@@ -1,11 +1,13 @@
 """Who is trained by what, at which rate; Muon against torch's; state that comes back bit for bit."""
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import _muon as torch_muon
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from posology.config import ModelConfig, OptimiserConfig
 from posology.errors import UserError
@@ -89,6 +91,44 @@ def test_a_module_may_have_its_own_rate() -> None:
     # Adam's first step is the learning rate itself.
     assert torch.allclose(before["model"] - modules["model"].weight, torch.tensor(0.01), atol=1e-6)
     assert torch.allclose(before["critic"] - modules["critic"].weight, torch.tensor(0.5), atol=1e-6)
+
+
+def test_one_factor_on_all_logits_is_learnt_by_itself() -> None:
+    """The likeliest tokens stay, in their order; the rest of the model has a rate of nearly 0. State comes back."""
+    torch.manual_seed(0)
+    model = language_model(TINY, 64, 0)
+    ids = torch.randint(64, (4, 16))
+    before = model(ids).logits.detach()
+    targets = before.argmax(-1)  # what the model would say: to be surer of it lowers the loss
+    config = OptimiserConfig(kind="adamw", learning_rate=1e-9, scale_learning_rate=0.1, warmup=0, decay=0.0)
+    optimiser = build({"model": model}, config, 20)
+    resumed = None
+    for step in range(20):
+        if step == 10:
+            twin = copy.deepcopy(model)
+            resumed = build({"model": twin}, config, 20)
+            resumed.load({name: tensor.clone() for name, tensor in optimiser.state().items()})
+            assert "model.model.norm.weight.scale/exp_avg" in optimiser.state()
+        for network, its in ((model, optimiser), *(((twin, resumed),) if resumed else ())):
+            its.zero_grad()
+            nn.functional.cross_entropy(network(ids).logits.flatten(0, 1), targets.flatten()).backward()
+            its.step(step)
+    after = model(ids).logits.detach()
+    factor = (after / before).median()
+    assert factor == pytest.approx(math.exp(20 * 0.1), rel=0.1)  # AdamW's steps of one sign are as long as its rate
+    assert torch.allclose(after, factor * before, atol=1e-3, rtol=1e-3)
+    assert torch.equal(model.model.norm.weight, twin.model.norm.weight)
+
+
+def test_a_model_without_such_a_gain_is_refused() -> None:
+    config = OptimiserConfig(scale_learning_rate=0.1)
+    model = language_model(TINY, 64, 0)
+    model.model.norm.weight.requires_grad_(False)
+    other = GPT2LMHeadModel(GPT2Config(vocab_size=48, n_embd=32, n_layer=1, n_head=2, n_positions=16))
+    for unfit in (model, other):
+        with pytest.raises(UserError, match="no gain of a last norm") as refusal:
+            build({"model": unfit}, config, 10)
+        assert "scale_learning_rate: 0" in str(refusal.value.hint)
 
 
 def test_rates_follow_the_schedule() -> None:

@@ -15,8 +15,10 @@ from posology.knowledge.fact import Verdict
 from posology.knowledge.judge import Judgement, judge
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Patient
+from posology.text.comparison import YEAR
 
 TRIES = 5
+BEYOND = 6  # numbers close to a limit
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,29 @@ class Bench:
                 return found
         return None
 
+    def beyond(self, situation: Situation, rng: random.Random) -> Iterator[Situation]:
+        """For each limit of the medicine for the target's number: one of training's numbers close to it on its other
+        side, if another fact decides there or its verdict is another."""
+        name = situation.target.number_field
+        value = getattr(situation.patient, name, None) if name else None
+        if value is None:
+            return
+        limits = self.library.limits_for(situation.drug)
+        places = {bound.at for bound in limits.get(name, ())}
+        if name == "age_years":
+            places |= {bound.at / YEAR for bound in limits.get("age_months", ())}
+        values = allowed(situation.drug, name, "train")
+        for place in sorted(places):
+            over, under = [v for v in values if v >= place], [v for v in values if v < place]
+            others = over[:BEYOND] if place > value else under[-BEYOND:]
+            if not others:
+                continue
+            patient = changed(situation.patient, name, rng.choice(others))
+            found = replace(situation, patient=patient, judgement=self.judge(patient, situation.drug))
+            same = (found.fact_id, found.judgement.verdict) == (situation.fact_id, situation.judgement.verdict)
+            if not same and usable(found.judgement) and not self.reserved(found.judgement, patient):
+                yield found
+
 
 DETAILS = ("age_years", "age_years", "sex", "sex", "weight_kg", "comeds", "egfr", "crcl")
 _DETAIL_RANGES = {"age_years": (20.0, 59.0), "weight_kg": (50.0, 100.0), "egfr": (70.0, 110.0), "crcl": (70.0, 120.0)}
@@ -183,16 +208,16 @@ def usable(judgement: Judgement) -> bool:
     return dosed or judgement.verdict is Verdict.ADJUST
 
 
-def near_misses(bench: Bench, situations: Iterable[Situation]) -> Iterator[Situation]:
-    """Patients whom a fact spares by one number alone: 54 years and falls, where the fact speaks of 65 and above."""
+def near_misses(bench: Bench, situations: Iterable[Situation], rng: random.Random) -> Iterator[Situation]:
+    """Of each patient the like beyond a limit of the medicine, where another fact decides; the limits take turns.
 
-    def free(found: Situation) -> bool:
-        return not bench.reserved(found.judgement, found.patient)
-
-    for situation in situations:
-        found = bench.across(situation, "train", free)
-        if found is not None:
-            yield found
+    54 years and falls, where a fact speaks of 65 and above; but also 66 years and a stomach ulcer, where the dose for
+    that is cited for adults and another fact speaks of the old.
+    """
+    for turn, situation in enumerate(situations):
+        beyond = list(bench.beyond(situation, rng))
+        if beyond:
+            yield beyond[turn % len(beyond)]
 
 
 def pool(

@@ -22,7 +22,7 @@ from posology.seeds import stream
 from posology.text.formulary import Formulary
 
 POOL = {"count": 24, "weight": 18, "number": 12, "plain": 4}  # situations made of a target
-NEAR_MISSES = 6  # of them are looked at for a number that changes the verdict
+NEAR_MISSES = 6  # of them have their like beyond a limit
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Supply:
     targets: list[Target]  # taught and examined
     kept: list[Target]  # class members kept for S3
     pools: dict[Target, list[Situation]]
-    near: dict[Target, list[Situation]]  # of the same patients, those whom the fact just spares
+    near: dict[Target, list[Situation]]  # some of the same patients beyond a limit, where another fact decides
     classes: dict[str, str]  # labels of drug classes
     _scripts: dict[tuple[Patient, str, bool], Script] = field(default_factory=dict)
 
@@ -57,7 +57,10 @@ class Supply:
             made = list(pool(bench, target, stream(seed, "pool", *key), count))
             if made:
                 pools[target] = made
-        near = {t: list(near_misses(bench, found[:NEAR_MISSES])) for t, found in pools.items() if not t.by_weight}
+        near = {
+            t: list(near_misses(bench, found[:NEAR_MISSES], stream(seed, "near", t.fact.id, t.drug, t.comed)))
+            for t, found in pools.items()
+        }
         labels = {name: item.label for name, item in library.classes.items()}
         return cls(library, bench, list(pools), kept, pools, near, labels)
 

@@ -31,7 +31,7 @@ from posology.objectives.losses import entropy, ppo_clip, value_loss
 from posology.objectives.pairs import Order
 from posology.objectives.policy import Precision, frozen, score_tokens
 from posology.objectives.reward import Ensemble
-from posology.rollout.sampler import Rollout, TokenHook, sample
+from posology.rollout.sampler import Companion, Rollout, sample
 from posology.seeds import numpy_stream, seed_of
 from posology.training.batches import SequenceBatch
 from posology.training.engine import Engine
@@ -84,8 +84,8 @@ class Monitor(nn.Module):
 class PpoObjective:
     """The policy, its critic and the controller, trained on rollouts scored by a reward ensemble.
 
-    `prompts` are token ids that end with the assistant mark; `monitor_prompts` are held out. `hook` is called after
-    each sampled token in `hook_on` and may force the next ones (the calculator). `reference` is a frozen model, or
+    `prompts` are token ids that end with the assistant mark; `monitor_prompts` are held out. `companion`
+    may put tokens into an answer (the engine's); they are context, not the policy's. `reference` is a frozen model, or
     None for a policy with an adapter, which is then switched off. Without a judge (`gold` None) reward and KL alone
     are watched, and the last step is kept.
     """
@@ -95,7 +95,7 @@ class PpoObjective:
     def __init__(
         self, name: str, policy: nn.Module, reference: nn.Module | None, critic: ScalarModel, ensemble: Ensemble,
         prompts: Sequence[list[int]], monitor_prompts: Sequence[list[int]], gold: Gold | None, config: PpoConfig, *,
-        seed: int, pad: int, end: int, hook: TokenHook | None, hook_on: frozenset[int], precision: Precision,
+        seed: int, pad: int, end: int, companion: Companion | None, precision: Precision,
         engine: Engine | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine or Engine()
@@ -114,7 +114,7 @@ class PpoObjective:
         }  # fmt: skip
         self.learning_rates = {"critic": config.value_learning_rate}
         self.prompts, self.monitor_prompts, self.gold = prompts, monitor_prompts, gold
-        self.hook, self.hook_on, self.precision = hook, hook_on, precision
+        self.companion, self.precision = companion, precision
         self.order = Order(seed, f"{name}.prompts", len(prompts), config.rows // config.answers_each)
         self._rollout: tuple[int, Experience, Metrics] | None = None
         self._stopped = -1  # the rollout whose remaining minibatches are skipped
@@ -159,7 +159,7 @@ class PpoObjective:
         mine = self.engine.block(len(prompts))
         rollout = sample(
             self.policy, prompts[mine], pad=self.pad, end=self.end, max_new_tokens=self.config.max_new_tokens,
-            temperature=self.config.temperature, seed=seed, hook=self.hook, hook_on=self.hook_on,
+            temperature=self.config.temperature, seed=seed, companion=self.companion,
             precision=self.precision, first=mine.start,
         )  # fmt: skip
         return sampled_by_all(rollout, len(prompts), self.config.max_new_tokens, self.engine)

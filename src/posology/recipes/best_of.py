@@ -16,7 +16,7 @@ from posology.models.precision import pick_precision
 from posology.recipes.materials import open_parent
 from posology.recipes.reward import load_ensemble
 from posology.recipes.reward_figures import scores_of_rows
-from posology.rollout.assistant import calculator_hook
+from posology.rollout.companion import with_engine
 from posology.rollout.sampler import sample
 from posology.runs import Run
 from posology.seeds import seed_of
@@ -38,8 +38,7 @@ def best_of(config: RunConfig, run: Run, cases: Sequence[Case], name: str) -> li
     rollout = sample(
         model, [prompt for prompt in prompts for _ in range(each)], pad=tokenizer.pad, end=tokenizer.end,
         max_new_tokens=config.evaluation.max_new_tokens, temperature=1.0, seed=seed_of(config.seed, "best of"),
-        rows=config.evaluation.rows, precision=precision, hook=calculator_hook(tokenizer),
-        hook_on=frozenset({tokenizer.equals}),
+        rows=config.evaluation.rows, precision=precision, companion=with_engine(tokenizer),
     )  # fmt: skip
     first: dict[tuple[int, tuple[int, ...]], int] = {}  # equal answers to one question are scored once
     for i, ids in enumerate(rollout.ids):

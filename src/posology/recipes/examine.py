@@ -24,7 +24,7 @@ from posology.models.device import device_of, pick_device
 from posology.models.loading import checked_folder, load_language_model
 from posology.models.precision import pick_precision
 from posology.models.quiet import quiet
-from posology.rollout.assistant import calculator_hook
+from posology.rollout.companion import with_engine
 from posology.rollout.sampler import sample
 from posology.runs import digest_of_final
 from posology.text.chat import encode_prompt
@@ -156,8 +156,7 @@ def _with_calculator(model: Any, tokenizer: Tokenizer, config: RunConfig) -> Ans
         rollout = sample(
             model, [encode_prompt(tokenizer, question) for question in questions], pad=tokenizer.pad, end=tokenizer.end,
             max_new_tokens=config.evaluation.max_new_tokens, temperature=0.0, rows=len(questions),
-            precision=pick_precision(device=device_of(model).type), hook=calculator_hook(tokenizer),
-            hook_on=frozenset({tokenizer.equals}),
+            precision=pick_precision(device=device_of(model).type), companion=with_engine(tokenizer),
         )  # fmt: skip
         return [
             {

@@ -22,7 +22,7 @@ from posology.models.precision import pick_precision
 from posology.recipes import answer, doctor
 from posology.recipes.best_of import best_of
 from posology.recipes.materials import curriculum_of, library_of
-from posology.rollout.assistant import calculator_hook
+from posology.rollout.companion import with_engine
 from posology.rollout.sampler import Rollout, sample
 from posology.runs import Run
 from posology.seeds import seed_of, stream
@@ -144,7 +144,7 @@ def _sample(
         model, [encode_prompt(tokenizer, case.question) for case in cases], pad=tokenizer.pad, end=tokenizer.end,
         max_new_tokens=settings.max_new_tokens, temperature=1.0 if mode == "sample" else 0.0,
         seed=seed_of(config.seed, "exam", number), rows=settings.rows, precision=pick_precision(device=device_of(model).type),
-        hook=None if mode == "closed_book" else calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}),
+        companion=None if mode == "closed_book" else with_engine(tokenizer),
     )  # fmt: skip
 
 

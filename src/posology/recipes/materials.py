@@ -28,7 +28,7 @@ from posology.models.loading import save_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.pairs import Pair
 from posology.parents import resolve_parent
-from posology.rollout.assistant import calculator_hook
+from posology.rollout.companion import with_engine
 from posology.rollout.sampler import sample
 from posology.runs import Run, Stage
 from posology.text.chat import Encoded, encode_dialogue, encode_prompt
@@ -158,8 +158,8 @@ def fixed_answers(model: Any, tokenizer: Tokenizer) -> Answers:
     def ask() -> list[tuple[str, str]]:
         rollout = sample(
             model, [encode_prompt(tokenizer, question) for question in FIXED_QUESTIONS], pad=tokenizer.pad,
-            end=tokenizer.end, max_new_tokens=96, temperature=0, hook=calculator_hook(tokenizer),
-            hook_on=frozenset({tokenizer.equals}), precision=pick_precision(device=device_of(model).type),
+            end=tokenizer.end, max_new_tokens=96, temperature=0, companion=with_engine(tokenizer),
+            precision=pick_precision(device=device_of(model).type),
         )  # fmt: skip
         return [
             (question, render(tokenizer.decode(ids)))
@@ -176,7 +176,7 @@ def sample_answers(
     asked = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     rollout = sample(
         model, asked, pad=tokenizer.pad, end=tokenizer.end, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed,
-        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}),
+        companion=with_engine(tokenizer),
         precision=pick_precision(device=device_of(model).type),
     )  # fmt: skip
     return [

@@ -81,7 +81,7 @@ def own_ppo(
         checkpoint_activations(critic.trunk)
     objective = PpoObjective(
         "ppo", policy, reference, critic, load_own_ensemble(judge.path, device, precision), prompts, prompts[:WATCHED],
-        None, config, seed=settings.seed, pad=layout.pad, end=layout.end, hook=None, hook_on=frozenset(),
+        None, config, seed=settings.seed, pad=layout.pad, end=layout.end, companion=None,
         precision=precision, engine=engine,
     )  # fmt: skip
     record(

@@ -27,7 +27,7 @@ from posology.recipes.materials import (
     stage_fingerprint,
 )
 from posology.recipes.reward import load_ensemble
-from posology.rollout.assistant import calculator_hook
+from posology.rollout.companion import with_engine
 from posology.runs import Run, Stage
 from posology.seeds import seed_of, stream
 from posology.text.chat import encode_prompt
@@ -67,7 +67,7 @@ def ppo(
         "ppo", policy, reference, from_language_model(policy), load_ensemble(judge.path, tokenizer, precision),
         rollout_prompts(curriculum, tokenizer, settings.abstaining), [encode_prompt(tokenizer, case.question) for case in watched],
         gold_score(tokenizer, watched), settings, seed=config.seed, pad=tokenizer.pad, end=tokenizer.end,
-        hook=calculator_hook(tokenizer), hook_on=frozenset({tokenizer.equals}), precision=precision,
+        companion=with_engine(tokenizer), precision=precision,
         engine=engine,
     )  # fmt: skip
     stage.note(

@@ -9,10 +9,10 @@ from typing import Any
 
 from posology.models.loading import load_language_model
 from posology.models.precision import Precision, pick_precision
-from posology.rollout.sampler import TokenHook, sample, walk
-from posology.text.calculator import CalculatorError
+from posology.rollout.companion import with_engine
+from posology.rollout.sampler import Companion, sample, walk
 from posology.text.chat import encode_prompt, require_fits
-from posology.text.spans import CALC, END_CALC, explained, render, split_working, work_out
+from posology.text.spans import CALC, END_CALC, explained, render, split_working
 from posology.text.tokenizer import Tokenizer, load_tokenizer
 
 MAX_NEW_TOKENS = 112
@@ -40,16 +40,16 @@ class Assistant:
 
     model: Any
     tokenizer: Tokenizer
-    hook: TokenHook
+    companion: Companion
     precision: Precision
     max_new_tokens: int = MAX_NEW_TOKENS
 
     @classmethod
-    def open(cls, folder: Path | str, hook: Callable[[Tokenizer], TokenHook] | None = None) -> Assistant:
+    def open(cls, folder: Path | str, companion: Callable[[Tokenizer], Companion] = with_engine) -> Assistant:
         """The model and tokenizer that lie in a stage's final folder; UserError if they are missing or do not match."""
         tokenizer = load_tokenizer(Path(folder))
         model = load_language_model(folder, tokenizer=tokenizer.fingerprint)
-        return cls(model, tokenizer, (hook or calculator_hook)(tokenizer), pick_precision())
+        return cls(model, tokenizer, companion(tokenizer), pick_precision())
 
     def ask(self, question: str, temperature: float = 0, seed: int = 0) -> Answer:
         """One answer. UserError, saying by how much, where question and answer do not fit into the model's context."""
@@ -62,7 +62,7 @@ class Assistant:
         rollout = sample(
             self.model, [self._prompt(question) for question in questions], pad=self.tokenizer.pad,
             end=self.tokenizer.end, max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed,
-            hook=self.hook, hook_on=frozenset({self.tokenizer.equals}), precision=self.precision,
+            companion=self.companion, precision=self.precision,
         )  # fmt: skip
         return [self._answer(ids, finished) for ids, finished in zip(rollout.ids, rollout.finished, strict=True)]
 
@@ -74,8 +74,8 @@ class Assistant:
         """The working on a line of its own, then the answer for people, in pieces; a calculation comes whole."""
         steps = walk(
             self.model, {0: self._prompt(question)}, pad=self.tokenizer.pad, end=self.tokenizer.end,
-            max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed, hook=self.hook,
-            hook_on=frozenset({self.tokenizer.equals}), precision=self.precision,
+            max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed, companion=self.companion,
+            precision=self.precision,
         )  # fmt: skip
         ids: list[int] = []
         said = ""
@@ -98,26 +98,6 @@ class Assistant:
     def _answer(self, ids: list[int], finished: bool) -> Answer:
         text = self.tokenizer.decode(ids)
         return Answer(text, render(text), ids, finished, ids.count(self.tokenizer.equals))
-
-
-def calculator_hook(tokenizer: Tokenizer) -> TokenHook:
-    """Called on ``<|equals|>``: the value of the expression behind the last ``<|calc|>``, and the closing mark.
-
-    What cannot be worked out gets the closing mark alone: the answer then has no value there.
-    """
-
-    def hook(row: int, answer: list[int]) -> list[int]:
-        if tokenizer.calc not in answer:
-            return [tokenizer.endcalc]
-        start = len(answer) - answer[::-1].index(tokenizer.calc)
-        try:
-            before, expression = tokenizer.decode(answer[: start - 1]), tokenizer.decode(answer[start:-1])
-            value = work_out(expression, tokenizer.formulary, before)
-        except CalculatorError:
-            return [tokenizer.endcalc]
-        return [*tokenizer.encode_text(value), tokenizer.endcalc]
-
-    return hook
 
 
 def _settled(text: str) -> str:

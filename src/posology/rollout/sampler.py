@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,19 +20,32 @@ from posology.rollout.decoder import make_decoder
 from posology.rollout.nucleus import keep_likely
 from posology.seeds import seed_of
 
-TokenHook = Callable[[int, list[int]], list[int] | None]
-# (row, answer so far) -> tokens that must come next, or None. Called after each sampled token of `hook_on`.
-
 SHRINK = 0.85  # finished rows are dropped when no more than this share of the batch is still going
+CHOICES = 64  # of the likeliest tokens the first that is admitted stands in for one that is not
+
+
+class Turn(Protocol):
+    """What stands beside the model during one answer."""
+
+    def admits(self, token: int) -> bool:
+        """Whether a token that the model chose may come next."""
+        ...
+
+    def take(self, token: int) -> list[int]:
+        """The answer goes on with `token`; the tokens that must come after it."""
+        ...
+
+
+Companion = Callable[[list[int]], Turn]  # from the tokens of a prompt
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One answer a prompt. `ids` holds sampled and inserted tokens, and the end token where one came."""
+    """One answer a prompt. `ids` holds the model's and its companion's tokens, and the end token where one came."""
 
     ids: list[list[int]]
-    own: list[list[bool]]  # sampled by the model (True) or inserted by the hook
-    logprobs: list[list[float]]  # of own tokens at the sampling temperature (greedy: at 1); 0 for inserted ones
+    own: list[list[bool]]  # sampled by the model (True), or put there by its companion
+    logprobs: list[list[float]]  # of own tokens at the sampling temperature (greedy: at 1); 0 for the others
     finished: list[bool]  # the end token came within max_new_tokens
 
     @property
@@ -60,8 +73,7 @@ def sample(
     max_new_tokens: int,
     temperature: float = 1.0,
     seed: int = 0,
-    hook: TokenHook | None = None,
-    hook_on: frozenset[int] = frozenset(),
+    companion: Companion | None = None,
     rows: int = 256,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
     first: int = 0,
@@ -82,7 +94,7 @@ def sample(
         chunk = by_length[start : start + rows]
         steps = walk(
             model, {first + i: prompts[i] for i in chunk}, pad=pad, end=end, max_new_tokens=max_new_tokens,
-            temperature=temperature, seed=seed, hook=hook, hook_on=hook_on, precision=precision,
+            temperature=temperature, seed=seed, companion=companion, precision=precision,
         )  # fmt: skip
         for column, step in enumerate(steps):
             row_A = step.row_A - first
@@ -113,8 +125,7 @@ def walk(
     seed: int,
     top_k: int = 0,
     top_p: float = 1.0,
-    hook: TokenHook | None = None,
-    hook_on: frozenset[int] = frozenset(),
+    companion: Companion | None = None,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Step]:
     """Answer the prompts {row: ids} together, a token of each at a time, until every row has ended.
@@ -132,26 +143,20 @@ def walk(
         row_B = torch.tensor(list(prompts))
         uniform_BT = _uniform(seed, list(prompts), max_new_tokens)
         going_B = torch.ones(len(prompts), dtype=torch.bool)
-        answers: dict[int, list[int]] = {row: [] for row in prompts}
-        forced: dict[int, list[int]] = {}
+        turns = {row: companion(prompt) for row, prompt in prompts.items()} if companion else {}
+        waiting: dict[int, list[int]] = {row: [] for row in turns}  # tokens that a companion has put next
         for column in range(max_new_tokens):
             if temperature and (top_k or top_p < 1):
                 logits_BV = keep_likely(logits_BV.float() / temperature, top_k, top_p) * temperature
             ids_B, logp_B = choose(logits_BV, uniform_BT[:, column], temperature)
             own_B = torch.ones_like(going_B)
-            for slot, row in enumerate(row_B.tolist()) if forced else ():
-                if row in forced:
-                    ids_B[slot], logp_B[slot], own_B[slot] = forced[row].pop(0), 0.0, False
-                    if not forced[row]:
-                        del forced[row]
+            for slot, row in enumerate(row_B.tolist()) if turns else ():
+                if going_B[slot]:
+                    token, own = _next_token(turns[row], waiting[row], int(ids_B[slot]), logits_BV[slot])
+                    if not own:
+                        ids_B[slot], logp_B[slot], own_B[slot] = token, 0.0, False
             yield Step(row_B[going_B], ids_B[going_B], own_B[going_B], logp_B[going_B])
 
-            if hook is not None:
-                sampled = zip(row_B.tolist(), ids_B.tolist(), own_B.tolist(), going_B.tolist(), strict=True)
-                for row, token, own, going in sampled:
-                    answers[row].append(token)
-                    if own and going and token in hook_on and (tokens := hook(row, list(answers[row]))):
-                        forced[row] = list(tokens)
             going_B = going_B & ~torch.isin(ids_B, ends)
             left = int(going_B.sum())
             if not left or column + 1 == max_new_tokens:
@@ -188,6 +193,22 @@ def choose(logits_BV: Tensor, uniform_B: Tensor, temperature: float) -> tuple[Te
         ids_B = torch.searchsorted(cumulative_BV, drawn_B[:, None], right=True).squeeze(1)
     logp_B = scaled_BV.gather(1, ids_B[:, None]).squeeze(1) - top_B - total_B.log()
     return ids_B.cpu(), logp_B.cpu()
+
+
+def _next_token(turn: Turn, waiting: list[int], chosen: int, logits_V: Tensor) -> tuple[int, bool]:
+    """The token that a row goes on with, and whether it is the model's own: one that its companion has put next, the
+    `chosen` one, or the likeliest that is admitted; `chosen` after all where none of the likeliest is."""
+    own = False
+    if waiting:
+        token = waiting.pop(0)
+    elif turn.admits(chosen):
+        token, own = chosen, True
+    else:
+        likeliest = logits_V.float().topk(min(CHOICES, len(logits_V))).indices.tolist()
+        token = next((one for one in likeliest if turn.admits(one)), chosen)
+        own = token == chosen
+    waiting += turn.take(token)
+    return token, own
 
 
 def _uniform(seed: int, rows: Sequence[int], steps: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from posology.config import OptimiserConfig
 from posology.errors import UserError
+from posology.models.gain import last_gain
 from posology.models.precision import cpu_has_bf16
 from posology.models.sharded import like, whole
 
@@ -79,6 +80,10 @@ class Optimiser:
     """One optimiser over several modules. Only parameters that require a gradient are trained, each of them once.
 
     `learning_rates` overrides AdamW's rate for a module by name (PPO's critic). Weight decay acts on matrices alone.
+
+    With `config.scale_learning_rate` one more number is trained: the log of a factor on the gain of the module "model"'s
+    last norm, and so on all its logits. What is likeliest stays so; how sure the policy is of it changes in a few steps,
+    where the weights' own small rates would take hundreds (docs/LOG.md).
     """
 
     def __init__(
@@ -109,6 +114,11 @@ class Optimiser:
                 rate = (learning_rates or {}).get(self._module_of[name], config.learning_rate)
                 decay = config.weight_decay if parameter.ndim >= 2 else 0.0
                 groups.setdefault((rate, decay), []).append(parameter)
+        self.scales: dict[str, nn.Parameter] = {}  # of a gain by name: the log of its factor in one update
+        if config.scale_learning_rate:
+            name = f"model.{last_gain(modules['model'])}"
+            self.scales[name] = nn.Parameter(torch.zeros((), device=self.parameters[name].device))
+            groups.setdefault((config.scale_learning_rate, 0.0), []).append(self.scales[name])
         self.adamw = torch.optim.AdamW(
             [{"params": group, "base": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
             or [{"params": [nn.Parameter(torch.zeros(0))], "base": 0.0}],  # AdamW refuses an empty list
@@ -122,7 +132,7 @@ class Optimiser:
         return schedule(step, self.total_steps, self.config.warmup, self.config.decay)
 
     def zero_grad(self) -> None:
-        for parameter in self.parameters.values():
+        for parameter in self._stepped.values():
             parameter.grad = None
 
     def clip(self) -> float:
@@ -148,7 +158,13 @@ class Optimiser:
         factor = self.rate(step)
         for group in self.adamw.param_groups:
             group["lr"] = group["base"] * factor
+        for name, log_factor in self.scales.items():
+            gain = self.parameters[name]
+            log_factor.zero_()
+            log_factor.grad = None if gain.grad is None else whole((gain.grad * gain).sum()).float()
         self.adamw.step()
+        for name, log_factor in self.scales.items():
+            self.parameters[name].mul_(log_factor.exp())
         for name, parameter in self.muon.items():
             if parameter.grad is not None:
                 self._muon_step(name, parameter, parameter.grad, self.config.muon_learning_rate * factor)
@@ -164,12 +180,17 @@ class Optimiser:
         parameter.mul_(1 - rate * self.config.weight_decay)
         parameter.add_(update, alpha=-rate * math.sqrt(max(1.0, rows / columns)))
 
+    @property
+    def _stepped(self) -> dict[str, nn.Parameter]:
+        """Everything that AdamW or Muon steps, by name."""
+        return {**self.parameters, **{f"{name}.scale": log_factor for name, log_factor in self.scales.items()}}
+
     # -- saving -----------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Tensor]:
         """Everything it remembers, flat: "model.norm.weight/exp_avg" and so on. The tensors themselves, not copies."""
         tensors = {f"{name}/momentum": buffer for name, buffer in self._momentum.items()}
-        for name, parameter in self.parameters.items():
+        for name, parameter in self._stepped.items():
             for slot, value in self.adamw.state.get(parameter, {}).items():
                 tensors[f"{name}/{slot}"] = value
         return tensors
@@ -180,7 +201,7 @@ class Optimiser:
         self.adamw.state.clear()
         for key, value in tensors.items():
             name, _, slot = key.rpartition("/")
-            parameter = self.parameters.get(name)
+            parameter = self._stepped.get(name)
             if parameter is None or (slot != "step" and value.shape != parameter.shape):
                 raise UserError(f"the optimiser's state holds {key} {tuple(value.shape)}, which no parameter here fits")
             # Copies: the loaded tensors are views of one file's bytes, and these change in place.

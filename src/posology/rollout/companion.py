@@ -1,0 +1,63 @@
+"""The engine at the model's side while it answers: what it works out is written in, and the working keeps to the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from posology.rollout.sampler import Companion
+from posology.text.calculator import CalculatorError
+from posology.text.quoting import may_begin
+from posology.text.spans import work_out
+from posology.text.tokenizer import Tokenizer
+
+
+@dataclass
+class EngineTurn:
+    """One answer with the engine (text/spans.py) at the model's side: what it works out is written into the answer, and
+    the working is held to the question (text/quoting.py).
+
+    After ``<|equals|>`` come the value of the expression and the closing mark; the mark alone for what cannot be worked
+    out.
+    """
+
+    tokenizer: Tokenizer
+    question: str
+    answer: list[int] = field(default_factory=list)
+    opened: int = -1  # where the expression begins that is being written
+    working: bool = True  # nothing has been said to the user yet
+
+    def admits(self, token: int) -> bool:
+        if not self.working or self.opened < 0:
+            return True
+        written = self.tokenizer.decode([*self.answer[self.opened :], token])
+        return token != self.tokenizer.end and may_begin(written, self.question)
+
+    def take(self, token: int) -> list[int]:
+        after = []
+        if token == self.tokenizer.calc:
+            self.opened = len(self.answer) + 1
+        elif token == self.tokenizer.endcalc:
+            self.opened = -1
+        elif token == self.tokenizer.equals:
+            after = self._worked_out()
+        elif self.opened < 0:
+            self.working = False
+        self.answer.append(token)
+        return after
+
+    @property
+    def _expression(self) -> str:
+        return self.tokenizer.decode(self.answer[self.opened :]) if self.opened >= 0 else ""
+
+    def _worked_out(self) -> list[int]:
+        before = self.tokenizer.decode(self.answer[: max(self.opened - 1, 0)])
+        try:
+            value = work_out(self._expression, self.tokenizer.formulary, before)
+        except CalculatorError:
+            return [self.tokenizer.endcalc]
+        return [*self.tokenizer.encode_text(value), self.tokenizer.endcalc]
+
+
+def with_engine(tokenizer: Tokenizer) -> Companion:
+    """A turn of the engine for each prompt of this tokenizer."""
+    return lambda prompt: EngineTurn(tokenizer, tokenizer.decode(prompt))
