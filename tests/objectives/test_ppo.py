@@ -246,7 +246,7 @@ def test_controller_and_monitor_are_saved_like_weights(tiny: Callable[..., Any])
     task = objective(tiny(), constant, kl_control=True, kl_coefficient=0.4)
     assert set(task.modules) == {"model", "critic", "controller", "monitor"}
     assert task.modules["controller"].state_dict().keys() == {"beta"}
-    assert task.modules["monitor"].state_dict().keys() == {"last", "best", "strikes"}
+    assert task.modules["monitor"].state_dict().keys() == {"best", "strikes"}
     curve = train(task, range(2 * task.stride + 1), optimiser(task))
     # The first rollout is the reference's own: its KL of 0 says nothing. Then a KL far below the target of 3: error
     # -0.2, 24 answers of a horizon of 96.
@@ -301,11 +301,24 @@ def checks(monitor: Monitor, figures: Sequence[tuple[float, float]]) -> list[flo
 def test_reward_up_and_gold_down_twice_asks_to_stop_and_names_the_best(tiny: Callable[..., Any]) -> None:
     task = objective(tiny(), constant)
     assert task.stop_reason() is None
-    assert checks(task.monitor, [(0.0, 5.0), (0.5, 6.0), (0.9, 5.5)]) == [0, 0, 1]
+    assert checks(task.monitor, [(0.0, 5.0), (0.5, 6.0), (0.9, 5.4)]) == [0, 0, 1]
     assert task.stop_reason() is None
     assert checks(task.monitor, [(1.5, 5.0)]) == [2]
     assert "exploiting" in str(task.stop_reason()) and task.best_step == 1
-    assert checks(Monitor(), [(0.0, 5.0), (0.5, 4.0), (0.4, 3.0), (0.6, 2.0)]) == [0, 1, 0, 1]  # two in a row
     lenient = objective(tiny(), constant, stop_on_divergence=False)
     checks(lenient.monitor, [(0.0, 5.0), (0.5, 4.0), (0.6, 3.0)])
     assert lenient.stop_reason() is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "strikes"),
+    [
+        ([(0.0, 5.0), (0.5, 4.0), (0.4, 3.0), (0.6, 2.0)], [0, 1, 2, 3]),  # the reward pauses: it is above the best's
+        ([(0.15, 6.30), (0.15, 6.40), (0.21, 6.32), (0.20, 5.84), (0.29, 5.25)], [0, 0, 0, 1, 2]),  # a run that hacked
+        ([(0.0, 5.0), (0.5, 4.9), (0.6, 4.6), (0.7, 4.7)], [0, 0, 0, 0]),  # noise about a plateau
+        ([(0.5, 5.0), (0.4, 4.0), (0.3, 3.0)], [0, 0, 0]),  # both fall: worse, not hacked
+        ([(0.0, 5.0), (0.5, 4.0), (0.6, 4.8), (0.7, 4.0)], [0, 1, 0, 1]),  # two in a row
+    ],
+)
+def test_checks_are_held_against_the_best(figures: list[tuple[float, float]], strikes: list[float]) -> None:
+    assert checks(Monitor(), figures) == strikes

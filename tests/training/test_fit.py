@@ -297,6 +297,12 @@ def test_a_full_disk_at_the_start_is_told_at_the_start(tmp_path: Path, monkeypat
     assert objective.asked == []
 
 
+def test_a_reason_that_comes_with_the_last_step_keeps_the_best_as_well(tmp_path: Path) -> None:
+    stage, objective = toy_stage(tmp_path), Strided(stop_after=5)
+    result = train(objective, stage, settings(16, checkpoint_every=8))  # checks at 0, 4, 8, 12, 16
+    assert (result.step, result.kept_step, result.stopped) == (16, 8, "it got worse")
+
+
 def test_an_early_stop_keeps_the_best_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage, seen = toy_stage(tmp_path / "a"), {}
     objective = Strided(stop_after=5)

@@ -57,28 +57,31 @@ EVALUATION = {
     "repeated_4": "share of 4-grams that repeat one inside the same answer",
 }
 
+CLEARLY_LESS = 0.5  # points of 10 of gold: two standard errors of some hundred sampled answers
+
 Gold = Callable[[int, Sequence[int]], float]  # (monitor prompt number, answer ids) -> usefulness by the judge
 
 
 class Monitor(nn.Module):
-    """Remembers reward and gold on held-out prompts; after two checks with reward up and gold down it asks to stop."""
+    """Remembers the held-out check with the best gold score. After two checks in a row with a higher reward and clearly
+    less gold than that one it asks to stop. A check is not held against the one before it: a reward that pauses once on
+    its way up would hide the fall.
+    """
 
-    last: Tensor
     best: Tensor
     strikes: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("last", torch.tensor([float("nan"), float("nan")], dtype=torch.float64))  # reward, gold
-        self.register_buffer("best", torch.tensor([float("-inf"), 0.0], dtype=torch.float64))  # gold, step
+        self.register_buffer("best", torch.tensor([float("-inf"), 0.0, 0.0], dtype=torch.float64))  # gold, step, reward
         self.register_buffer("strikes", torch.tensor(0.0, dtype=torch.float64))
 
     def see(self, step: int, reward: float, gold: float) -> None:
-        apart = reward > float(self.last[0]) and gold < float(self.last[1])
+        best, _, its_reward = self.best.tolist()
+        apart = reward > its_reward and gold < best - CLEARLY_LESS
         self.strikes.copy_(self.strikes + 1 if apart else torch.zeros_like(self.strikes))
-        if gold > float(self.best[0]):
-            self.best.copy_(torch.tensor([gold, step], dtype=torch.float64))
-        self.last.copy_(torch.tensor([reward, gold], dtype=torch.float64))
+        if gold > best:
+            self.best.copy_(torch.tensor([gold, step, reward], dtype=torch.float64))
 
 
 class PpoObjective:
@@ -242,7 +245,7 @@ class PpoObjective:
 
     def stop_reason(self) -> str | None:
         if self.config.stop_on_divergence and float(self.monitor.strikes) >= 2:
-            return "the reward rose while the gold score fell on two checks: the policy is exploiting the reward model"
+            return "the reward rose while the gold score fell, on two checks: the policy is exploiting the reward model"
         return None
 
     @property

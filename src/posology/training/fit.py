@@ -105,8 +105,10 @@ def fit(
             if state.step % config.evaluate_every == 0 or state.step == config.steps:
                 heldout = _evaluate(objective, stage, state.step, seed, engine, progress, answers)
 
-            if state.step % objective.stride == 0 and state.step < config.steps:
-                stopped = _stop_reason(objective)
+            ends = state.step == config.steps
+            if state.step % objective.stride == 0 or ends:
+                stopped = _stop_reason(objective)  # after the last step, too: the best is then kept instead of the last
+            if state.step % objective.stride == 0 and not ends:
                 code = int(engine.largest(signals.exit_code))  # whichever process was told to stop
                 due = state.step % checkpoint_every == 0 or _best_step(objective) == state.step
                 if stopped is None and (due or code):

@@ -37,7 +37,7 @@ class Objective(Protocol[B]):
     shown: sequence of str                        the metrics shown while it trains, by default ("loss",)
     learning_rates: mapping of str to float       AdamW's rate for a module, by name
     observe(step, figures)                        is told of each evaluation; what it remembers lies in buffers
-    stop_reason() -> str or None                  asked at multiples of stride: why training should end here
+    stop_reason() -> str or None                  asked at multiples of stride and at the end: why to go no further
     best_step: int or None                        the step whose weights are kept if it does; a multiple of stride
     keeps_best: bool                              those of best_step are kept after the last step, too
     halve() -> str or None                        memory ran out: smaller micro-batches from now on; what to say of it
