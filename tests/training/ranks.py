@@ -137,7 +137,10 @@ def save(folder: Path, modules: Any) -> None:
 
 
 def train(case: str, folder: Path, engine: Engine, *, steps: int = 4, dropout: float = 0.0) -> str:
-    config = FitConfig(steps=steps, evaluate_every=2, checkpoint_every=2, budget_s=1000, optimiser=OPTIMISER)
+    scaled = {"scale_learning_rate": 0.05 if case in ("dpo", "ppo") else 0.0}
+    config = FitConfig(
+        steps=steps, evaluate_every=2, checkpoint_every=2, budget_s=1000, optimiser={**OPTIMISER, **scaled}
+    )
     made = objective(case, engine, dropout)
     stage = toy_stage(folder / case, case.partition("-")[0])
     return fit(

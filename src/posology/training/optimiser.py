@@ -114,14 +114,14 @@ class Optimiser:
                 rate = (learning_rates or {}).get(self._module_of[name], config.learning_rate)
                 decay = config.weight_decay if parameter.ndim >= 2 else 0.0
                 groups.setdefault((rate, decay), []).append(parameter)
+        stepped = [{"params": group, "base": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
         self.scales: dict[str, nn.Parameter] = {}  # of a gain by name: the log of its factor in one update
         if config.scale_learning_rate:
             name = f"model.{last_gain(modules['model'])}"
             self.scales[name] = nn.Parameter(torch.zeros((), device=self.parameters[name].device))
-            groups.setdefault((config.scale_learning_rate, 0.0), []).append(self.scales[name])
+            stepped.append({"params": [self.scales[name]], "base": config.scale_learning_rate, "weight_decay": 0.0})
         self.adamw = torch.optim.AdamW(
-            [{"params": group, "base": rate, "weight_decay": decay} for (rate, decay), group in groups.items()]
-            or [{"params": [nn.Parameter(torch.zeros(0))], "base": 0.0}],  # AdamW refuses an empty list
+            stepped or [{"params": [nn.Parameter(torch.zeros(0))], "base": 0.0}],  # AdamW refuses an empty list
             betas=config.betas,
             eps=config.eps,
             fused=True,
@@ -164,7 +164,7 @@ class Optimiser:
             log_factor.grad = None if gain.grad is None else whole((gain.grad * gain).sum()).float()
         self.adamw.step()
         for name, log_factor in self.scales.items():
-            self.parameters[name].mul_(log_factor.exp())
+            self.parameters[name].mul_(math.exp(float(log_factor)))
         for name, parameter in self.muon.items():
             if parameter.grad is not None:
                 self._muon_step(name, parameter, parameter.grad, self.config.muon_learning_rate * factor)
