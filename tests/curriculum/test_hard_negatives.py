@@ -85,7 +85,7 @@ def test_edits_are_held_out_by_share() -> None:
     assert {pair.edit for pair in hard_negatives(examples()[:50], 0, kept, each=8).pairs} <= set(kept)
 
 
-@pytest.mark.skipif(not (DATA / "mts_dialog").is_dir(), reason="needs the public data")
+@pytest.mark.skipif(not (DATA / "mts_dialog").is_dir(), reason="the public data lie beside the project")
 def test_on_real_notes_each_is_newly_unsupported() -> None:
     with open(DATA / "mts_dialog" / "validation.csv", encoding="utf-8") as file:
         rows = [

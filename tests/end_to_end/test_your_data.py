@@ -104,7 +104,7 @@ def test_the_memory_table_is_what_the_estimate_says(tmp_path: Path, monkeypatch:
                 num_attention_heads=32, architectures=["LlamaForCausalLM"]).save_pretrained(tmp_path)  # fmt: skip
     table = PAGE.partition("| on a CUDA GPU |")[2].partition("\n\n")[0]
     shown = [float(number) for number in re.findall(r"([\d.]+) GiB", table)]
-    lora, qlora, whole = (OwnLoraConfig(kind=kind) for kind in ("lora", "qlora", "none"))  # type: ignore[arg-type]
+    lora, qlora, whole = OwnLoraConfig(kind="lora"), OwnLoraConfig(kind="qlora"), OwnLoraConfig(kind="none")
     asked = [(lora, 8), (lora, 1), (qlora, 8), (qlora, 1), (lora, 16), (lora, 2), (whole, 1)]
     found = [
         estimate.own_estimate(tmp_path, kind, torch.device("cuda"), rows=rows, tokens=512, checkpointing=True).total

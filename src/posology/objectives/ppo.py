@@ -57,7 +57,7 @@ EVALUATION = {
     "repeated_4": "share of 4-grams that repeat one inside the same answer",
 }
 
-CLEARLY_LESS = 0.5  # points of 10 of gold: two standard errors of some hundred sampled answers
+CLEARLY_LESS = 0.5  # points of 10 of gold: about two standard errors between two checks of 128 answers
 
 Gold = Callable[[int, Sequence[int]], float]  # (monitor prompt number, answer ids) -> usefulness by the judge
 
