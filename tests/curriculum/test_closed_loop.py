@@ -9,9 +9,9 @@ import pytest
 
 from posology.curriculum.answers import Script
 from posology.curriculum.build import Curriculum
-from posology.curriculum.corruptions import CORRUPTIONS, STYLES, Bank, corrupted, heard, wrong_text
+from posology.curriculum.corruptions import CORRUPTIONS, STYLES, corrupted, heard, wrong_text
 from posology.curriculum.exam import patient_fields
-from posology.curriculum.preferences import make_preferences
+from posology.curriculum.preferences import bank_of, make_preferences
 from posology.curriculum.records import ELEMENTS, Case, Preference
 from posology.curriculum.situations import Situation
 from posology.curriculum.supply import Supply
@@ -76,11 +76,7 @@ def test_answers_read_the_same_when_they_refer_to_their_working(curriculum: Curr
 
 def test_every_corruption_fails_a_scorer(supply: Supply, grader: Grader) -> None:
     rng, tried = random.Random(0), Counter[str]()
-    bands = {}
-    for target in supply.targets:
-        if target.number_field:
-            bands.setdefault(target.drug, []).extend((s, supply.script(s)) for s in supply.pools[target][:3])
-    bank = Bank.of(supply.bench, {drug: tuple(found) for drug, found in bands.items()})
+    bank = bank_of(supply)
     for target in supply.targets:
         situation = supply.pools[target][0]
         script = supply.script(situation, asks_dose=situation.judgement.dose is not None)

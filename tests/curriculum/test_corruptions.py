@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from posology.curriculum.records import ELEMENTS, GoldDose
 from posology.curriculum.situations import Bench, Situation
 from posology.curriculum.supply import Supply
 from posology.curriculum.targets import all_targets
-from posology.curriculum.wrong_doses import day_for_dose, scaled, uncapped
+from posology.curriculum.wrong_doses import day_for_dose, of_another, scaled, uncapped
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Patient
 from posology.text.calculator import evaluate
@@ -55,6 +56,23 @@ def test_a_dropped_cap_gives_what_the_weight_asks() -> None:
     assert (
         uncapped(GoldDose(450, 450, "mg", "dose", (12, 12), expression="min(20*45/2,875)")) is None
     )  # the cap does not bind
+
+
+def test_another_facts_dose_for_this_patient() -> None:
+    child = GoldDose(450, 450, "mg", "dose", (12, 12), expression="min(20*45/2,875)")
+    other = GoldDose(90, 180, "mg", "dose", (24, 24), expression="min(30*6,600)", expression_low="min(30*3,600)")
+    near = GoldDose(675, 675, "mg", "dose", (8, 8), expression="min(30*45/2,875)")  # for 20 kg the same 450 mg
+    wrong = of_another(
+        child, [(other, 30.0), (near, 30.0), (replace(HEAVY, expression=""), None)], 20.0, random.Random(0)
+    )
+    assert wrong is not None and (wrong.low, wrong.high) == (60, 120)
+    assert (wrong.expression_low, wrong.expression) == ("min(20*3,600)", "min(20*6,600)")
+    adult = GoldDose(5, 10, "mg", "dose", (24, 24), text="5 to 10 mg once daily")
+    same = GoldDose(10, 20, "mg", "dose", (24, 24), text="10 to 20 mg once daily")  # 10 mg is right as well
+    grams = replace(adult, low=50.0, high=50.0, unit="g")
+    assert of_another(adult, [(same, None), (grams, None), (other, 30.0)], 20.0, random.Random(0)) is None
+    more = replace(same, low=12.5, text="12.5 to 20 mg once daily")
+    assert of_another(adult, [(same, None), (more, None)], None, random.Random(0)) == more
 
 
 def test_a_dose_told_as_a_day() -> None:

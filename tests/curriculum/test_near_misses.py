@@ -47,12 +47,21 @@ def test_a_dose_for_adults_is_asked_for_the_old_and_for_children_too(library: Li
     assert all(other.fact_id != adult.fact_id for other in found)
 
 
-def test_they_differ_in_one_number_of_training_and_in_what_is_decided(library: Library) -> None:
+def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_a_medicine_that_decides_nothing(
+    library: Library,
+) -> None:
     supply = Supply.make(library, 0, facts_limit=300)
     near = [(target, found) for target, every in supply.near.items() for found in every]
-    assert len(near) > 100
+    decided_by = {(target, s.patient): s.fact_id for target, every in supply.pools.items() for s in every}
+    beside = [(t, s) for t, s in near if s.patient.comeds and (t, replace(s.patient, comeds=())) in decided_by]
+    assert len(beside) > 30 and len(near) - len(beside) > 100
+    for target, found in beside:
+        assert found.fact_id == decided_by[target, replace(found.patient, comeds=())]
+        assert set(found.patient.comeds) <= set(supply.bench.harmless(found.drug))
     for target, found in near:
         assert target.number_field
+        if (target, found) in beside:
+            continue
         twins = [
             s for s in supply.pools[target]
             if replace(s.patient, **{target.number_field: None}) == replace(found.patient, **{target.number_field: None})

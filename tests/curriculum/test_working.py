@@ -14,7 +14,7 @@ from posology.curriculum.working import looked_up, working
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
-from posology.text.formulary import Formulary
+from posology.text.formulary import DOSE, Formulary
 from posology.text.spans import CALC, EQUALS, worked
 
 
@@ -119,10 +119,11 @@ def test_every_question_begins_with_its_own_medicine(library: Library) -> None:
     assert len(dialogues) > 900
     for dialogue in dialogues:
         asked, _, value = dialogue.working.removeprefix(CALC).partition(EQUALS)
+        assert asked.startswith(DOSE) == dialogue.wording.startswith("dose.") or not dialogue.working
         if not dialogue.working:
             assert dialogue.kind in ("monitoring", "antidote", "maximum")  # of a class, or the other way round
             continue
-        first, known = asked.split(",")[0], value.split(",")[0].split("<")[0]
+        first, known = asked.removeprefix(DOSE).split(",")[0], value.split(",")[0].split("<")[0]
         assert first in dialogue.prompt
         assert (known == " unknown") == (dialogue.kind == "unknown drug"), dialogue
         assert known in (" unknown", f" {dialogue.drug}")

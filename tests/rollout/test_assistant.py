@@ -11,7 +11,7 @@ from posology.config import UserError
 from posology.models.loading import save_language_model
 from posology.rollout.assistant import Assistant
 from posology.rollout.companion import EngineTurn, with_engine
-from posology.text.chat import encode_dialogue
+from posology.text.chat import encode_dialogue, encode_prompt
 from posology.text.formulary import Formulary
 from posology.text.spans import explained, render, span
 from posology.text.tokenizer import Tokenizer, save_tokenizer
@@ -142,3 +142,10 @@ def test_what_the_calculator_inserts(tokenizer: Tokenizer, written: str, inserte
     assert tokenizer.decode(tokens) == inserted
     assert tokens[-1] == tokenizer.endcalc
     render(written + inserted)
+
+
+def test_a_medicine_of_the_question_that_the_working_leaves_out_is_added(tokenizer: Tokenizer) -> None:
+    known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin", "asa": "aspirin"}))
+    turn = with_engine(known)(encode_prompt(known, "Can I add warfarin to ASA?"))
+    *_, tokens = [turn.take(token) for token in known.encode_answer("<|calc|> ASA<|equals|>")]
+    assert known.decode(tokens) == " aspirin, warfarin<|/calc|>"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from posology.errors import UserError
 from posology.text.calculator import CalculatorError
-from posology.text.formulary import FILE, Formulary, is_lookup, one_slip, spelled_out
+from posology.text.formulary import FILE, Formulary, is_lookup, lookup, one_slip, spelled_out
 
 KNOWN = Formulary({"warfarin": "warfarin", "coumadin": "warfarin", "metformin": "metformin", "trimethoprim sulfamethoxazole":
                    "trimethoprim-sulfamethoxazole", "asa": "aspirin", "clonidine": "clonidine", "clonodine": "other"})  # fmt: skip
@@ -71,6 +71,35 @@ def test_what_a_medicine_is_asked_for_is_not_looked_up() -> None:
         "Glucotrol is glipizide, asked for type 2 diabetes; zorbamol is not covered"
     )
     assert spelled_out(asked, "") == "Glucotrol for type 2 diabetes; zorbamol"
+
+
+def test_that_the_dose_is_asked_is_written_before_the_names() -> None:
+    asked = lookup([" Coumadin for stroke", " ASA"], dose=True)
+    assert asked == "# Coumadin for stroke, ASA" and is_lookup(asked) and not is_lookup("#")
+    assert KNOWN.look_up(asked) == " warfarin, aspirin"
+    assert (
+        spelled_out(asked, " warfarin, aspirin")
+        == "the dose is asked; Coumadin is warfarin, asked for stroke; ASA is aspirin"
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "left_out"),
+    [
+        ("Can I add metformin to Coumadin?", ["metformin"]),
+        ("Warfarin and trimethoprim/sulfamethoxazole, then METFORMIN?", ["trimethoprim-sulfamethoxazole", "metformin"]),
+        ("Coumadin for somebody who is allergic to metformin?", []),
+        ("Coumadin with an immediate metformin allergy, or ASA-exacerbated asthma?", []),
+        ("Coumadin after anaphylaxis to metformin, a mild reaction to clonidine?", []),
+        ("Coumadin and metforminol, wafrarin, premetformin?", []),  # no names, and a slip is the model's to copy
+    ],
+)
+def test_a_known_medicine_that_a_lookup_leaves_out_is_found(question: str, left_out: list[str]) -> None:
+    assert KNOWN.left_out(" warfarin, unknown", question) == left_out
+
+
+def test_what_was_added_is_told() -> None:
+    assert spelled_out(" Coumadin", " warfarin, aspirin") == "Coumadin is warfarin; aspirin is in the question too"
 
 
 def test_saved_beside_the_tokenizer(tmp_path: Path) -> None:

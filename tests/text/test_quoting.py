@@ -1,32 +1,34 @@
-"""The number of a comparison is one that the question says."""
+"""The number of a comparison is one that the question says, as that quantity."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
 from posology.text.comparison import expression
 from posology.text.quoting import may_begin
 
-QUESTION = (
-    "A nine-year-old of 30 kg with a creatinine of 1.0 takes 12.5 mg of losartan; eGFR 126. Forty five days, newborn?"
-)
+QUESTION = "A nine-year-old takes 12.5 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
 
 
-@pytest.mark.parametrize("number", ["30", "9", "1", "1.0", "12.5", "126", "45", "0"])
+@pytest.mark.parametrize("number", ["30", "1", "1.0", "12.5", "126", "45", "0"])
 def test_a_number_that_is_said_may_be_written_to_its_end(number: str) -> None:
     written = expression("weight", number, ["40", "≤75"])
-    assert all(may_begin(written[:end], QUESTION) for end in range(len(written) + 1))
+    pieces = re.findall(r"[a-z]+ |\d{1,2}|.", written)  # as the tokenizer cuts numbers
+    assert all(may_begin("".join(pieces[:end]), QUESTION) for end in range(len(pieces) + 1))
 
 
 @pytest.mark.parametrize(
     ("written", "held"),
     [
         ("weight 300", "weight 30"),  # a digit too many
-        ("weight 3?", "weight 3"),  # one too few
+        ("weight 3", "weight "),  # one too few: 30 is one token
         ("eGFR 12?", "eGFR 12"),
         ("eGFR 26", "eGFR "),  # the end of another number
         ("weight 12.50", "weight 12.5"),
         ("weight 12?", "weight 12."),
+        ("weight 9", "weight "),  # the age
         ("creatinine 5", "creatinine "),  # behind a point
         ("age 5", "age "),  # said as "forty five", which is one number
     ],
@@ -36,6 +38,32 @@ def test_a_number_that_is_not_said_may_not(written: str, held: str) -> None:
     assert not may_begin(written, QUESTION)
 
 
-@pytest.mark.parametrize("written", ["", " Coum", " Coumadin, aspirin", "CrCl?60", "eGFR", "5*45", "min(30*2,4)"])
+NAMED = "48 yo, CrCl of 51 and the creatinine clearance is 52; eGFR = 36, creatinine: 1.2, 64 kilos, 50 mg for 2 months"
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("age", ["48"]), ("CrCl", ["51", "52"]), ("eGFR", ["36"]), ("creatinine", ["1.2"]), ("weight", ["64"]),
+        ("months", ["2"]), ("height", ["50"]),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_said_as_one_quantity_is_written_as_no_other(name: str, own: list[str]) -> None:
+    every = re.findall(r"\d+(?:\.\d+)?", NAMED)
+    assert [number for number in every if may_begin(expression(name, number, ["40"]), NAMED)] == own
+
+
+@pytest.mark.parametrize("written", ["weight?40", "weight: ", "weightweight", "eGFR,", "age?18", "CrCl <"])
+def test_a_quantity_comes_with_its_number(written: str) -> None:
+    assert not may_begin(written, NAMED)
+
+
+def test_where_nothing_else_is_left_any_number_may_stand() -> None:
+    assert may_begin("weight 51?", "CrCl 51 and an eGFR of 36")
+
+
+@pytest.mark.parametrize(
+    "written", ["", " Coum", " Coumadin, aspirin", "eGFR", "weight ", "agenerase", "5*45", "min(30*2,4)"]
+)
 def test_names_and_calculations_are_the_models(written: str) -> None:
     assert may_begin(written, "Warfarin?")

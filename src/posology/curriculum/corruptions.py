@@ -17,7 +17,7 @@ from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed, verdic
 from posology.curriculum.questions import capital
 from posology.curriculum.records import GoldDose
 from posology.curriculum.situations import Bench, Situation
-from posology.curriculum.wrong_doses import day_for_dose, in_another_unit, scaled, uncapped
+from posology.curriculum.wrong_doses import day_for_dose, in_another_unit, of_another, scaled, uncapped
 from posology.knowledge.fact import Verdict
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
@@ -49,15 +49,20 @@ class Bank:
     mechanisms: tuple[str, ...]
     monitors: tuple[str, ...]
     bands: dict[str, tuple[tuple[Situation, Script], ...]]  # drug -> its other situations with a number that decides
+    doses: tuple[tuple[GoldDose, float | None], ...]  # of facts, with the weight (kg) of the patient it is for
 
     @classmethod
-    def of(cls, bench: Bench, bands: dict[str, tuple[tuple[Situation, Script], ...]]) -> Bank:
+    def of(
+        cls, bench: Bench, bands: dict[str, tuple[tuple[Situation, Script], ...]],
+        doses: Sequence[tuple[GoldDose, float | None]] = (),
+    ) -> Bank:  # fmt: skip
         facts = bench.library.facts
         return cls(
             bench,
             tuple(sorted({fact.mechanism for fact in facts if fact.mechanism})),
             tuple(sorted({fact.monitoring for fact in facts if fact.monitoring})),
             bands,
+            tuple(doses),
         )
 
 
@@ -238,6 +243,12 @@ def _dosed(change: Callable[[GoldDose, random.Random], GoldDose | None]) -> Corr
     return corrupt
 
 
+def dose_of_another(script: Script, situation: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
+    """A dose that is right for another fact: none of its parts looks odd."""
+    dose = script.gold.dose and of_another(script.gold.dose, bank.doses, situation.patient.weight_kg, rng)
+    return Wrong(replace(script, gold=replace(script.gold, dose=dose))) if dose else None
+
+
 # Abstention -----------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +280,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "unit_swapped": _dosed(in_another_unit),
     "day_for_dose": _dosed(lambda dose, _: day_for_dose(dose)),
     "cap_dropped": _dosed(lambda dose, _: uncapped(dose)),
+    "dose_of_another": dose_of_another,
     "needless_abstention": needless_abstention,
     "wrong_missing": confident,
     "confident_missing": confident,
@@ -278,7 +290,7 @@ _HEARD = {
     "threshold_shifted": "deciding", "wrong_mechanism": "mechanism", "wrong_reason": "deciding",
     "unsafe_alternative": "instead", "monitoring_invented": "monitor",
 }  # fmt: skip
-_DOSES = ("dose_x10", "dose_div10", "unit_swapped", "day_for_dose", "cap_dropped")
+_DOSES = ("dose_x10", "dose_div10", "unit_swapped", "day_for_dose", "cap_dropped", "dose_of_another")
 
 
 def heard(name: str, script: Script) -> str:

@@ -101,7 +101,7 @@ def hand_cases(library: Library) -> Iterator[Case]:
         fact = judgement.facts[0].id if judgement.facts else drug
         yield Case(
             question, judgement.drug, "hand", "hand", script.gold, patient_fields(patient), fact, f"hand.{number}", "",
-            script.text(), looked_up(_named(question, drug, patient, library), known) + script.working,
+            script.text(), looked_up(_named(question, drug, patient, library), known, dose=wants) + script.working,
         )  # fmt: skip
 
 

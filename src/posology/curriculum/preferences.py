@@ -105,16 +105,24 @@ def _plan(fact: str, count: int, rng: random.Random) -> Iterator[tuple[PairSplit
         yield ("dev" if is_dev_fact(fact) else "heldout_wordings"), "dev", whole
 
 
+def bank_of(supply: Supply) -> Bank:
+    """What wrong answers to questions on these facts are made from."""
+    bands: dict[str, list[tuple[Situation, Script]]] = {}
+    doses = []
+    for target, situations in supply.pools.items():
+        for situation in situations[:4] if target.number_field else ():
+            bands.setdefault(situation.drug, []).append((situation, supply.script(situation)))
+        dose = supply.script(situations[0]).gold.dose
+        if dose is not None and not dose.steps:
+            doses.append((dose, situations[0].patient.weight_kg))
+    return Bank.of(supply.bench, {drug: tuple(found) for drug, found in bands.items()}, doses)
+
+
 class _Maker:
     def __init__(self, supply: Supply, seed: int) -> None:
         self.supply, self.seed = supply, seed
         self.balances: dict[PairSplit, Balance] = {}
-        bands: dict[str, list[tuple[Situation, Script]]] = {}
-        for target in supply.targets:
-            if target.number_field:
-                for situation in supply.pools[target][:4]:
-                    bands.setdefault(situation.drug, []).append((situation, supply.script(situation)))
-        self.bank = Bank.of(supply.bench, {drug: tuple(found) for drug, found in bands.items()})
+        self.bank = bank_of(supply)
 
     def about_fact(
         self, targets: Sequence[Target], split: PairSplit, group: Group, count: int, rng: random.Random
@@ -207,7 +215,9 @@ class _Maker:
         ):  # what makes room for false alarms on the other side
             return rng.choice(("verdict_down", "verdict_down", "needless_abstention"))
         if dose is not None and chance < 0.5:
-            return rng.choice(("dose_x10", "dose_div10", "unit_swapped", "day_for_dose"))
+            return rng.choice(
+                ("dose_x10", "dose_div10", "unit_swapped", "day_for_dose", "dose_of_another", "dose_of_another")
+            )
         if script.gold.alternatives and chance < 0.15:
             return "unsafe_alternative"
         return rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]

@@ -13,7 +13,7 @@ from posology.curriculum.splits import Group, number_group
 from posology.curriculum.targets import ADULT, NUMBER_FIELDS, Target, reserved_combination
 from posology.knowledge.fact import Verdict
 from posology.knowledge.judge import Judgement, judge
-from posology.knowledge.library import Library
+from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
 from posology.text.comparison import YEAR
 
@@ -180,13 +180,13 @@ class Bench:
         if value is None:
             return
         limits = self.library.limits_for(situation.drug)
-        places = {bound.at for bound in limits.get(name, ())}
+        bounds = set(limits.get(name, ()))
         if name == "age_years":
-            places |= {bound.at / YEAR for bound in limits.get("age_months", ())}
+            bounds |= {Bound(bound.at / YEAR, bound.closed) for bound in limits.get("age_months", ())}
         values = allowed(situation.drug, name, "train")
-        for place in sorted(places):
-            over, under = [v for v in values if v >= place], [v for v in values if v < place]
-            others = over[:BEYOND] if place > value else under[-BEYOND:]
+        for bound in sorted(bounds):
+            over, under = [v for v in values if bound.passed(v)], [v for v in values if not bound.passed(v)]
+            others = under[-BEYOND:] if bound.passed(value) else over[:BEYOND]
             if not others:
                 continue
             patient = changed(situation.patient, name, rng.choice(others))
@@ -218,6 +218,18 @@ def near_misses(bench: Bench, situations: Iterable[Situation], rng: random.Rando
         beyond = list(bench.beyond(situation, rng))
         if beyond:
             yield beyond[turn % len(beyond)]
+
+
+def beside(bench: Bench, situations: Iterable[Situation], rng: random.Random) -> Iterator[Situation]:
+    """The same patients on a medicine that may be combined with the asked one, where the same fact still decides."""
+    for situation in situations:
+        harmless = bench.harmless(situation.drug)
+        if not harmless or situation.patient.comeds:
+            continue
+        patient = changed(situation.patient, "comeds", (rng.choice(harmless),))
+        found = replace(situation, patient=patient, judgement=bench.judge(patient, situation.drug))
+        if found.fact_id == situation.fact_id and usable(found.judgement):
+            yield found
 
 
 def pool(

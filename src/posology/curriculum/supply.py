@@ -11,7 +11,7 @@ from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
 from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
-from posology.curriculum.situations import Bench, Situation, in_group, near_misses, pool
+from posology.curriculum.situations import Bench, Situation, beside, in_group, near_misses, pool
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
 from posology.curriculum.working import looked_up
@@ -21,8 +21,9 @@ from posology.knowledge.patient import Allergy, Genotype, Patient
 from posology.seeds import stream
 from posology.text.formulary import Formulary
 
-POOL = {"count": 24, "weight": 18, "number": 12, "plain": 4}  # situations made of a target
+POOL = {"count": 24, "weight": 18, "number": 12, "graded": 9, "stop": 8, "plain": 4}  # situations made of a target
 NEAR_MISSES = 6  # of them have their like beyond a limit
+BESIDE = 2  # of those with a number have their like on one more medicine
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Supply:
     targets: list[Target]  # taught and examined
     kept: list[Target]  # class members kept for S3
     pools: dict[Target, list[Situation]]
-    near: dict[Target, list[Situation]]  # some of the same patients beyond a limit, where another fact decides
+    near: dict[Target, list[Situation]]  # like some of them: beyond a limit, or on one more medicine (training's alone)
     classes: dict[str, str]  # labels of drug classes
     _scripts: dict[tuple[Patient, str, bool], Script] = field(default_factory=dict)
 
@@ -57,10 +58,12 @@ class Supply:
             made = list(pool(bench, target, stream(seed, "pool", *key), count))
             if made:
                 pools[target] = made
-        near = {
-            t: list(near_misses(bench, found[:NEAR_MISSES], stream(seed, "near", t.fact.id, t.drug, t.comed)))
-            for t, found in pools.items()
-        }
+        near = {}
+        for target, found in pools.items():
+            rng = stream(seed, "near", target.fact.id, target.drug, target.comed)
+            near[target] = list(near_misses(bench, found[:NEAR_MISSES], rng))
+            if target.number_field:
+                near[target] += beside(bench, found[-BESIDE:], rng)
         labels = {name: item.label for name, item in library.classes.items()}
         return cls(library, bench, list(pools), kept, pools, near, labels)
 
@@ -80,7 +83,8 @@ class Supply:
 
     def working(self, question: Question, script: Script | None = None) -> str:
         """What comes before any answer to a question: its medicines looked up, then the script's comparisons."""
-        return looked_up(question.names, self.formulary) + (script.working if script else "")
+        asked = looked_up(question.names, self.formulary, dose=asks_dose(question))
+        return asked + (script.working if script else "")
 
     def question(
         self, situation: Situation, group: Group, rng: random.Random, *, kind: str = "", drug: str = "",
@@ -111,7 +115,11 @@ class Supply:
 def _pool(target: Target) -> str:
     if target.counts:
         return "count"
-    return "weight" if target.by_weight else "number" if target.number_field else "plain"
+    if target.by_weight or target.number_field:
+        return "weight" if target.by_weight else "number"
+    if target.graded:
+        return "graded"
+    return "stop" if target.fact.verdict is not None and target.fact.verdict.stops else "plain"
 
 
 def _without(patient: Patient) -> Iterable[tuple[str, Patient]]:

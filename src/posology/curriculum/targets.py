@@ -36,6 +36,11 @@ class Target:
         return any(condition.kind == "count" for condition in self.when)
 
     @cached_property
+    def graded(self) -> bool:
+        """A grade of the liver or a trimester is among the conditions: a patient is drawn with one of several."""
+        return any(condition.field in ("child_pugh", "trimester") for condition in self.when)
+
+    @cached_property
     def number_field(self) -> str:
         """The numeric field whose value decides the verdict or the dose; "" for a yes-or-no fact."""
         if self.by_weight and (self.fact.action is None or self.fact.action.of in ("", self.drug)):

@@ -27,12 +27,12 @@ _KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
 ADULT = 18.0
 
 
-def looked_up(names: Sequence[str], known: Formulary) -> str:
+def looked_up(names: Sequence[str], known: Formulary, *, dose: bool = False) -> str:
     """The medicines of a question as one span, the asked one first; "" for a question that names none.
 
-    ``<|calc|> Coumadin, aspirin<|equals|> warfarin, aspirin<|/calc|>``
+    ``<|calc|> Coumadin, aspirin<|equals|> warfarin, aspirin<|/calc|>``; `dose`: whether the dose is asked.
     """
-    asked = lookup(names)
+    asked = lookup(names, dose=dose)
     try:
         return span(asked, known.look_up(asked))
     except CalculatorError:  # no name, or one with a digit

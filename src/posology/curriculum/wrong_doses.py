@@ -1,4 +1,4 @@
-"""Wrong doses: gold's dose with one thing changed, in the calculator's expression as well as in the value.
+"""Wrong doses: gold's dose with one thing changed, in the calculator's expression as well as in the value; or another's.
 
 Each function takes a gold dose and returns the wrong one, or None where it does not apply. The expression still gives
 the value, so that the calculator does not betray the corruption.
@@ -8,16 +8,40 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from posology.curriculum.records import GoldDose
 from posology.knowledge.dose import dose_text
 from posology.knowledge.units import number
 from posology.text.calculator import CalculatorError, evaluate
+from posology.text.references import WEIGHT, by_name, in_numbers
 
 _CAPPED = re.compile(r"^min\((?P<body>.+),(?P<cap>[\d.]+)\)(?P<rest>(?:/\d+)?)$")
 _OTHER_UNIT = {"mg": ("g", "mcg"), "g": ("mg",), "mcg": ("mg",), "units": ("mg",), "mL": ("mg",), "%": ("mg",)}
 NOTICEABLE = 1.06  # a dose must be this much off to be wrong: the scorer allows 5 %
+
+
+def of_another(
+    dose: GoldDose, others: Sequence[tuple[GoldDose, float | None]], weight: float | None, rng: random.Random
+) -> GoldDose | None:
+    """The dose that some other fact has, for this patient: `others` with the weight (kg) that each was worked out for."""
+    alike = [one for one in others if (one[0].unit, bool(one[0].expression)) == (dose.unit, bool(dose.expression))]
+    for other, its_weight in rng.sample(alike, min(len(alike), 6)) if not dose.steps else ():
+        wrong = other
+        if other.expression:
+            if weight is None or its_weight is None:
+                continue
+            high, low = (_for_weight(text, its_weight, weight) for text in (other.expression, other.expression_low))
+            wrong = replace(other, expression=high, expression_low=low, high=evaluate(high), low=evaluate(low or high))
+        if wrong.low > NOTICEABLE * dose.high or (wrong.high < dose.low / NOTICEABLE and not dose.ceiling):
+            return _checked(wrong)
+    return None
+
+
+def _for_weight(expression: str, its_weight: float, weight: float) -> str:
+    """ "20*45/2" for 20 kg is "30*45/2" for 30."""
+    return in_numbers(by_name(expression, {WEIGHT: number(its_weight)}), {WEIGHT: number(weight)})
 
 
 def scaled(dose: GoldDose, factor: float) -> GoldDose | None:

@@ -57,6 +57,10 @@ class Bound:
     at: float
     closed: bool = False
 
+    def passed(self, value: float) -> bool:
+        """Whether `value` lies above it."""
+        return value > self.at if self.closed else value >= self.at
+
 
 @dataclass(frozen=True)
 class Library:

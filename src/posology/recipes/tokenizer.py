@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from posology.config import RunConfig
@@ -10,8 +11,15 @@ from posology.recipes.materials import curriculum_of, library_of, stage_fingerpr
 from posology.runs import Run, Stage
 from posology.text.comparison import limit_lists
 from posology.text.formulary import Formulary
-from posology.text.spans import split_working, with_working
+from posology.text.spans import calculations, split_working, with_working
 from posology.text.tokenizer import save_tokenizer, train_tokenizer
+
+_DOSE = re.compile(r"(?:Usual dose|Adjust the dose of [^:.]+):(?P<dose> (?:[^.<]|\.(?=\d))+)\.")
+
+
+def doses_of(answer: str) -> set[str]:
+    """What an answer tells of doses, as a fact has it: " 5 to 40 mg once daily", "min(weight*45/2,875)"."""
+    return {found["dose"] for found in _DOSE.finditer(answer)} | set(calculations(answer))
 
 
 def tokenizer(config: RunConfig, run: Run) -> Stage:
@@ -25,8 +33,9 @@ def tokenizer(config: RunConfig, run: Run) -> Stage:
     answers = [answer for _, answer in written]
     texts = [document.text for document in curriculum.documents if document.split == "train"]
     texts += [*(dialogue.prompt for dialogue in dialogues), *(working for working, _ in written), *answers]
-    limits = {limits for parts in written for part in parts for limits in limit_lists(part)}
-    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, limits)
+    whole = {limits for parts in written for part in parts for limits in limit_lists(part)}
+    whole |= {dose for answer in answers for dose in doses_of(answer)}
+    trained = train_tokenizer(texts, config.tokenizer.vocabulary, answers, config.tokenizer.phrases, whole)
     trained = replace(trained, formulary=Formulary(library_of(config).drug_names))
     with publish(stage.final) as folder:
         save_tokenizer(trained, folder)

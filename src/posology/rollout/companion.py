@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from posology.rollout.sampler import Companion
 from posology.text.calculator import CalculatorError
+from posology.text.formulary import is_lookup
 from posology.text.quoting import may_begin
 from posology.text.spans import work_out
 from posology.text.tokenizer import Tokenizer
@@ -51,10 +52,13 @@ class EngineTurn:
 
     def _worked_out(self) -> list[int]:
         before = self.tokenizer.decode(self.answer[: max(self.opened - 1, 0)])
+        known = self.tokenizer.formulary
         try:
-            value = work_out(self._expression, self.tokenizer.formulary, before)
+            value = work_out(self._expression, known, before)
         except CalculatorError:
             return [self.tokenizer.endcalc]
+        if is_lookup(self._expression):
+            value += "".join(f", {name}" for name in known.left_out(value, self.question))
         return [*self.tokenizer.encode_text(value), self.tokenizer.endcalc]
 
 

@@ -1,11 +1,15 @@
 """The formulary: the names of the medicines that a model was taught, looked up by the engine (spans.py).
 
-    lookup = name (" for " indication)? ("," name)*      no digits in a name: they are for calculations and comparisons
+    lookup = "#"? name (" for " indication)? ("," name)*      no digits in a name: they are for calculations
 
 Before its answer a model writes the medicines of the question as they stand there, the asked one first; the engine says
 by which names they are known: `` Coumadin, aspirin`` gives `` warfarin, aspirin``, `` zorbamol`` gives `` unknown``. So
 a brand, a misspelling or an invented name is no question of memory, and what follows is said of the medicine named.
-What a medicine is asked for is copied with it and not looked up: the dose that follows stands next to it.
+What a medicine is asked for is copied with it and not looked up: the dose that follows stands next to it. "#" says that
+its dose is what is asked, so that the answer does not leave it out.
+
+A known medicine of the question that the model leaves out is added to the value by the engine (`left_out`,
+rollout/companion.py), so that no interaction is missed for it.
 
 A name with one slip (two letters exchanged, one too many, too few or wrong) is read as the one name that it can be a
 slip of. Look-alike medicines are a known danger: what was read stands in the working above each answer.
@@ -14,8 +18,10 @@ slip of. Look-alike medicines are a known danger: what was read stands in the wo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from posology.errors import UserError
@@ -25,6 +31,9 @@ from posology.text.calculator import MAX_LENGTH, CalculatorError
 FILE = "formulary.json"
 UNKNOWN = "unknown"
 FOR = " for "  # between a medicine and its indication
+DOSE = "#"  # before the names: the dose is asked; a word would share tokens with "Usual dose: "
+_NOT_AFTER = "".join(rf"(?<!{what} to )" for what in ("allergic", "allergy", "anaphylaxis", "reaction"))
+_NOT_BEFORE = r"(?!(?:[ -]allergy|-exacerbated)\b)"
 SHORTEST = 6  # letters of a name in which a slip is read
 
 
@@ -48,6 +57,19 @@ class Formulary:
             raise CalculatorError(f"{expression!r} cannot be looked up")
         return ",".join(f" {self.find(name) or UNKNOWN}" for name, _ in _asked(expression))
 
+    def left_out(self, value: str, question: str) -> list[str]:
+        """The known medicines that a question names and a lookup's value does not, in the question's order; a medicine
+        that is only what somebody is allergic to is none."""
+        told = {name.strip() for name in value.split(",")}
+        found = (self.names[plain(match[0])] for match in self._written.finditer(question))
+        return [name for name in dict.fromkeys(found) if name not in told]
+
+    @cached_property
+    def _written(self) -> re.Pattern[str]:
+        """Any of the names in a text, the longest first."""
+        ways = (re.escape(name).replace(r"\ ", "[ /-]") for name in sorted(self.names, key=len, reverse=True))
+        return re.compile(rf"{_NOT_AFTER}\b(?:{'|'.join(ways)})\b{_NOT_BEFORE}", re.IGNORECASE)
+
     def save(self, folder: Path) -> None:
         """Write formulary.json, unless there is nothing to write."""
         if self.names:
@@ -68,9 +90,9 @@ class Formulary:
         return cls(names)
 
 
-def lookup(names: Iterable[str]) -> str:
+def lookup(names: Iterable[str], *, dose: bool = False) -> str:
     """ " Coumadin, aspirin": what a model writes; each name with the space (if any) that stands before it."""
-    return ",".join(names)
+    return f"{DOSE if dose else ''}{','.join(names)}"
 
 
 def is_lookup(text: str) -> bool:
@@ -83,12 +105,14 @@ def spelled_out(expression: str, value: str) -> str:
     """For people: "Coumadin is warfarin, asked for stroke; zorbamol is not covered"; without a value what was written."""
     asked = _asked(expression)
     known = [name.strip() for name in value.split(",")] if value else [""] * len(asked)
-    return "; ".join(_said(*one, other) for one, other in zip(asked, known, strict=False))
+    told = [_said(*one, other) for one, other in zip(asked, known, strict=False)]
+    told += [f"{name} is in the question too" for name in known[len(asked) :]]
+    return "; ".join(["the dose is asked", *told] if expression.startswith(DOSE) else told)
 
 
 def _asked(expression: str) -> list[tuple[str, str]]:
     """Each (name, indication or "") of a lookup."""
-    parts = (part.partition(FOR) for part in expression.split(","))
+    parts = (part.partition(FOR) for part in expression.removeprefix(DOSE).split(","))
     return [(name.strip(), indication.strip()) for name, _, indication in parts]
 
 

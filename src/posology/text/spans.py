@@ -83,6 +83,12 @@ def split_working(answer: str) -> tuple[str, str]:
     return answer[:at], answer[at:]
 
 
+def calculations(answer: str) -> list[str]:
+    """The expressions of an answer that are worked out, and are neither lookups nor comparisons."""
+    worked_out = (match["expression"] for match in _SPAN.finditer(answer) if match["value"] is not None)
+    return [text for text in worked_out if not is_comparison(text) and not is_lookup(text)]
+
+
 def explained(answer: str) -> str:
     """An answer for people with its working above it: "Working: eGFR 28 is below 30 (limits 30 and 45).\\n..."."""
     steps = worked(split_working(answer)[0])

@@ -9,7 +9,8 @@ Merges are learnt twice (Liu et al. 2025, "SuperBPE: Space travel for language m
 then across words, never across a sentence's end, from the answers alone. "Reason: reduced renal clearance." is then two
 tokens: an answer takes half as many steps to learn and to write. Questions keep to words, so that a question in other
 words is still made of the same tokens. What always comes as a whole may be one token too: a medicine's limits in a
-comparison ("?30,45").
+comparison ("?30,45"), a dose (" 5 to 40 mg once daily") and how one is worked out ("min(weight*45/2,875)"), so that none is
+put together of the parts of two.
 
 Saved as a Hugging Face fast tokenizer, so that plain ``AutoTokenizer.from_pretrained`` reads it. Here the fast
 tokenizer's own library is used directly: transformers is imported only when `Tokenizer.hf` is asked for.
