@@ -200,6 +200,9 @@ class DpoConfig(StageConfig):
     variant: Literal["sigmoid", "conservative", "ipo"] = "sigmoid"
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="conservative only")
     anchor: float = Field(0.2, ge=0, description="weight of the mean NLL of the chosen answer")
+    own_mistakes: bool = Field(
+        False, description="where the model's own sampled answer is wrong, it is the rejected one"
+    )
     lora: LoraConfig = LoraConfig()
 
 

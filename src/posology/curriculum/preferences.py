@@ -298,6 +298,7 @@ class _Maker:
             question.wording,
             split,
             self.supply.working(question),
+            NOT_COVERED_DRUG,
         )
 
     def _lacking(
@@ -330,6 +331,7 @@ class _Maker:
             question.wording,
             split,
             self.supply.working(question, right),
+            right.text(()),
         )
 
     def _confident(self, script: Script, right: str, split: PairSplit, rng: random.Random) -> str:
@@ -357,4 +359,5 @@ def _record(
         question.wording,
         split,
         script.working,
+        script.text(),
     )

@@ -63,6 +63,7 @@ class Preference:
     wording: str
     split: PairSplit = "train"
     working: str = ""  # of both answers
+    complete: str = ""  # all that an expert says to it: an answer that says anything else is wrong
 
 
 @dataclass(frozen=True)

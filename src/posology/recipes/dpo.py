@@ -1,9 +1,19 @@
-"""Direct preference optimisation from the fine-tuned model, which is also the frozen reference."""
+"""Direct preference optimisation from the fine-tuned model, which is also the frozen reference.
+
+With `dpo.own_mistakes` the model first answers each question once, at temperature 1. Where it says anything that an
+expert would not, that answer is the rejected one: an edit that it would hardly ever write teaches it little.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 from posology.config import RunConfig, UserError
-from posology.models.device import pick_device
+from posology.curriculum.records import Preference
+from posology.files import read_jsonl, write_jsonl
+from posology.models.device import device_of, pick_device
 from posology.models.loading import load_language_model
 from posology.models.precision import pick_precision
 from posology.objectives.dpo import DpoObjective
@@ -16,13 +26,18 @@ from posology.recipes.materials import (
     open_parent,
     stage_fingerprint,
 )
+from posology.rollout.companion import with_engine
+from posology.rollout.sampler import sample
 from posology.runs import Run, Stage
-from posology.seeds import seed_of
-from posology.text.tokenizer import load_tokenizer
+from posology.seeds import seed_of, stream
+from posology.text.chat import Encoded, encode_prompt
+from posology.text.spans import strip_spans
+from posology.text.tokenizer import Tokenizer, load_tokenizer
 from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
+MISTAKES = "own_mistakes.jsonl"
 WATCHED = 128  # held-out pairs of each split in the held-out figures
 
 
@@ -45,7 +60,15 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     )
     reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=home)
     positions = policy.config.max_position_embeddings
-    train, dropped = encode_pairs(tokenizer, (p for p in preferences if p.split == "train"), positions)
+    chosen = [preference for preference in preferences if preference.split == "train"]
+    mistakes: dict[int, Encoded] = {}
+    if settings.own_mistakes:
+        chosen = stream(config.seed, "dpo", "pairs").sample(
+            chosen, min(settings.fit.steps * settings.pairs, len(chosen))
+        )
+        engine.alone(lambda: _write_mistakes(stage, policy, tokenizer, chosen, config))
+        mistakes = _read_mistakes(stage, tokenizer, chosen)
+    train, dropped = encode_pairs(tokenizer, chosen, positions, mistakes)
     heldout = {
         name: encode_pairs(tokenizer, (p for p in preferences if p.split == name), positions)[0][:WATCHED]
         for name in ("heldout_wordings", "heldout_facts")
@@ -56,9 +79,47 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         precision=pick_precision(settings.fit.precision, device.type), micro_batches=settings.fit.micro_batches,
         engine=engine,
     )  # fmt: skip
-    stage.note(parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped)
+    stage.note(
+        parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped, own_mistakes=len(mistakes)
+    )
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
         save_final=language_model_saver(tokenizer), answers=fixed_answers(policy, tokenizer), engine=engine,
     )  # fmt: skip
     return stage
+
+
+def _write_mistakes(
+    stage: Stage, policy: Any, tokenizer: Tokenizer, preferences: Sequence[Preference], config: RunConfig
+) -> None:
+    """Of one sampled answer to each question those that are wrong: their tokens, and which are the model's own."""
+    rows = config.evaluation.rows
+    rollout = sample(
+        policy, [encode_prompt(tokenizer, preference.prompt) for preference in preferences], pad=tokenizer.pad,
+        end=tokenizer.end, max_new_tokens=config.evaluation.max_new_tokens, temperature=1.0,
+        seed=seed_of(config.seed, "own mistakes"), rows=rows, precision=pick_precision(device=device_of(policy).type),
+        companion=with_engine(tokenizer),
+    )  # fmt: skip
+    found = [
+        {"pair": number, "ids": ids, "own": own}
+        for number, (preference, ids, own) in enumerate(zip(preferences, rollout.ids, rollout.own, strict=True))
+        if is_mistake(tokenizer.decode(ids), preference.complete)
+    ]
+    write_jsonl(stage.path / MISTAKES, found)
+
+
+def is_mistake(answer: str, complete: str) -> bool:
+    """Whether an answer says anything that the complete one does not; what it leaves out is no mistake."""
+    return not _sentences(answer) <= _sentences(complete)
+
+
+def _sentences(answer: str) -> set[str]:
+    return set(re.split(r"(?<=\.)\s+", strip_spans(answer).strip()))
+
+
+def _read_mistakes(stage: Stage, tokenizer: Tokenizer, preferences: Sequence[Preference]) -> dict[int, Encoded]:
+    found = {}
+    for row in read_jsonl(stage.path / MISTAKES):
+        prompt = encode_prompt(tokenizer, preferences[row["pair"]].prompt)
+        found[row["pair"]] = Encoded([*prompt, *row["ids"]], [False] * len(prompt) + row["own"])
+    return found

@@ -123,14 +123,21 @@ def encode_dialogues(tokenizer: Tokenizer, dialogues: Iterable[Dialogue]) -> lis
     ]
 
 
-def encode_pairs(tokenizer: Tokenizer, preferences: Iterable[Preference], positions: int) -> tuple[list[Pair], int]:
-    """Pairs whose two sides both fit, and how many did not: a pair is never cut in half."""
+def encode_pairs(
+    tokenizer: Tokenizer,
+    preferences: Iterable[Preference],
+    positions: int,
+    instead: Mapping[int, Encoded] | None = None,
+) -> tuple[list[Pair], int]:
+    """Pairs whose two sides both fit, and how many did not: a pair is never cut in half. `instead`: other rejected
+    answers, by the preference's number."""
     pairs, dropped = [], 0
-    for preference in preferences:
+    for number, preference in enumerate(preferences):
         chosen, rejected = (
             encode_dialogue(tokenizer, preference.prompt, with_working(preference.working, answer))
             for answer in (preference.chosen, preference.rejected)
         )
+        rejected = (instead or {}).get(number, rejected)
         if max(len(chosen), len(rejected)) > positions:
             dropped += 1
         else:
