@@ -53,9 +53,15 @@ def test_a_number_that_is_said_as_one_quantity_is_written_as_no_other(name: str,
     assert [number for number in every if may_begin(expression(name, number, ["40"]), NAMED)] == own
 
 
-@pytest.mark.parametrize("written", ["weight?40", "weight: ", "weightweight", "eGFR,", "age?18", "CrCl <"])
+@pytest.mark.parametrize("written", ["weight?40", "weight: ", "weightweight", "ageage", "eGFR,", "age?18", "CrCl <"])
 def test_a_quantity_comes_with_its_number(written: str) -> None:
     assert not may_begin(written, NAMED)
+
+
+def test_a_number_after_dots_is_a_number() -> None:
+    said = "a 1-year-old child ...9 kg.... creatinine 1.25"
+    assert may_begin("weight 9?", said) and not may_begin("weight 1?", said)
+    assert may_begin("creatinine 1.25?", said) and not may_begin("creatinine 25", said)
 
 
 def test_where_nothing_else_is_left_any_number_may_stand() -> None:

@@ -1,7 +1,8 @@
 """Direct preference optimisation from the fine-tuned model, which is also the frozen reference.
 
 With `dpo.own_mistakes` the model first answers each question once, at temperature 1. Where it says anything that an
-expert would not, that answer is the rejected one: an edit that it would hardly ever write teaches it little.
+expert would not, that answer is the rejected one: an edit that it would hardly ever write teaches it little. (Self-play
+fine-tuning, Chen et al. 2024, "SPIN", rejects all of the model's own answers; here only what is wrong is.)
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def _write_mistakes(
     found = [
         {"pair": number, "ids": ids, "own": own}
         for number, (preference, ids, own) in enumerate(zip(preferences, rollout.ids, rollout.own, strict=True))
-        if is_mistake(tokenizer.decode(ids), preference.complete)
+        if preference.complete and is_mistake(tokenizer.decode(ids), preference.complete)
     ]
     write_jsonl(stage.path / MISTAKES, found)
 

@@ -95,13 +95,14 @@ STORIES = {
          ("objective", "objectives/ppo.py"), ("recipe", "recipes/ppo.py")),
     ),
     "dpo": Story(
-        "dpo", "DPO: prefer without a reviewer", "Feedback, read from paired notes at home: nobody reviews your own.",
-        "The same pairs, with no reward model and no sampling: raise the chosen answer against the rejected one, measured "
-        "from where SFT stood. An anchor keeps the chosen answer likely, since only the difference is asked for.",
+        "dpo", "DPO: prefer without a reviewer", "Feedback, read from paired notes at home: nobody reviews what you write meanwhile.",
+        "The same pairs, with no reward model: raise the chosen answer against the rejected one, measured from where SFT "
+        "stood. An anchor keeps the chosen answer likely, since only the difference is asked for. With own_mistakes the "
+        "rejected one is what SFT itself said wrong, wherever it did.",
         FORMULAS["dpo"],
         "the reward model's loss, with β times the change of log-probability in the place of a score",
         "A growing margin is not a better answer: both may become unlikely while their difference grows. It learns from "
-        "pairs that others wrote, never from its own mistakes.",
+        "answers that were there before it began, and never hears of the mistakes that it makes since.",
         (("equation", "objectives/losses.py · dpo_sigmoid"), ("objective", "objectives/dpo.py"), ("recipe", "recipes/dpo.py")),
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from posology.text.references import AGE, WEIGHT
 
 _COMPARED = re.compile(r"(?P<name>[A-Za-z]+) ?(?P<number>[0-9][0-9.]*)(?P<after>.?)", re.DOTALL)
 _PART = re.compile(r"\d{1,2}|\.")  # of a number, as the tokenizer cuts it: 14 does not begin with 1
-_NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d+(?:\.\d+)?")
 _BETWEEN = r"\W*(?:(?:of|is|was|at|about|around|now)\b\W*)*"  # a test's name and its value
 _SAID = {  # name in a comparison -> (what stands before such a number, what stands after it); "" where nothing need
     WEIGHT: ("", r"[ -]?(?:kg|kilo)"),
@@ -34,7 +34,7 @@ _SAID = {  # name in a comparison -> (what stands before such a number, what sta
 }
 _BEFORE = {name: re.compile(rf"{before}$", re.IGNORECASE) for name, (before, _) in _SAID.items() if before}
 _AFTER = {name: re.compile(after, re.IGNORECASE) for name, (_, after) in _SAID.items() if after}
-_WITHOUT = re.compile(rf"(?:{'|'.join(_SAID)})(?! ?\d| ?$|(?<=age)[a-z])")  # a quantity without a number
+_WITHOUT = re.compile(rf"(?:{'|'.join(_SAID)})(?! ?\d| ?$|(?<=age)(?!age)[a-z])")  # a quantity without a number
 _ONES = [
     "newborn", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
