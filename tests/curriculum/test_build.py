@@ -31,6 +31,14 @@ def test_same_bytes_whatever_the_hash_seed() -> None:
     assert len(digests) == 1
 
 
+def test_no_question_of_the_exam_is_trained_on_even_in_a_training_wording() -> None:
+    """S0 asks few facts in training's own wordings: some of them would be met by chance."""
+    made = build_curriculum(DataConfig(questions=60, pairs=8, items=1.0, facts_limit=12), 0)
+    asked = {case.question for case in made.cases}
+    assert len(asked) > 300 and len(made.dialogues) > 500
+    assert not asked & {record.prompt for record in (*made.dialogues, *made.preferences)}
+
+
 def test_another_seed_gives_other_questions_and_the_same_documents() -> None:
     config = DataConfig(questions=4, pairs=3, items=0.03, facts_limit=30)
     one, other = build_curriculum(config, 1), build_curriculum(config, 2)
