@@ -281,7 +281,7 @@ def fields_of(condition: Condition, name: str, library: Library) -> dict[str, An
         "pregnant": lambda: {"pregnant": True},
         "lactating": lambda: {"lactating": True},
         "sex": lambda: {"sex": field},
-        "allergy": lambda: {"allergies": (Allergy(field, condition.value or "immediate"),)},  # type: ignore[arg-type]
+        "allergy": lambda: {"allergies": (Allergy(field, condition.value or "immediate"),)},  # type: ignore[arg-type]  # a condition's value is any text; here it is a reaction
         "genotype": lambda: {"genotypes": (Genotype(field, condition.value),)},
         "comed": lambda: {"comeds": (field,)},
         "condition": lambda: {"conditions": (field,)},
