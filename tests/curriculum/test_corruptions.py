@@ -15,7 +15,7 @@ from posology.curriculum.supply import Supply
 from posology.curriculum.targets import all_targets
 from posology.curriculum.wrong_doses import day_for_dose, of_another, scaled, uncapped
 from posology.knowledge.library import Library
-from posology.knowledge.patient import Patient
+from posology.knowledge.patient import Genotype, Patient
 from posology.text.calculator import evaluate
 
 HEAVY = GoldDose(875, 875, "mg", "dose", (12, 12), maximum=875, cap_binding=True, expression="min(60*45/2,875)")
@@ -122,6 +122,28 @@ def test_another_mechanism_shares_no_word(library: Library) -> None:
     for seed in range(20):
         wrong = corrupted("wrong_mechanism", script, situation, bank, random.Random(seed))
         assert wrong is None or not words(wrong.script.gold.mechanism) & words(script.gold.mechanism)
+
+
+def test_every_other_wrong_phrase_is_said_of_the_drug_elsewhere(library: Library) -> None:
+    script, situation, bank = case(library, "metformin", Patient(egfr=28), "metformin.renal.below-30")
+    of_metformin = {fact.mechanism for fact in library.facts_for("metformin")}
+    found = [corrupted("wrong_mechanism", script, situation, bank, random.Random(seed)) for seed in range(200)]
+    near = [wrong.script.gold.mechanism in of_metformin for wrong in found if wrong]
+    assert 0.35 < sum(near) / len(near) < 0.75
+
+
+def test_the_usual_dose_beside_an_adjusted_one(library: Library) -> None:
+    fact = "atorvastatin.pharmacogenomics.slco1b1-decreased"
+    patient = Patient(genotypes=(Genotype("SLCO1B1", "decreased function"),))
+    script, situation, bare = case(library, "atorvastatin", patient, fact)
+    assert corrupted("usual_dose_beside", script, situation, bare, random.Random(0)) is None
+    usual = GoldDose(80, 80, "mg", "dose", (24, 24), text="80 mg once daily")
+    bank = replace(bare, usual={"atorvastatin": ((usual, None),)})
+    wrong = corrupted("usual_dose_beside", script, situation, bank, random.Random(0))
+    assert wrong is not None
+    beside = "Usual dose: 80 mg once daily."
+    assert wrong_text(wrong, ()) == f"Adjust the dose of atorvastatin: at most 40 mg a day. {beside}"
+    assert wrong_text(wrong, ("monitor",)).endswith(f"40 mg a day. {beside} Monitor muscle symptoms.")
 
 
 def test_what_is_corrupted_is_said(supply: Supply) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
 
 from posology.config import DataConfig
+from posology.curriculum.build import Curriculum
 from posology.curriculum.dialogues import make_dialogues
 from posology.curriculum.knowledge_dialogues import knowledge_dialogues
 from posology.curriculum.questions import Slots, as_written, ask, medicines
@@ -14,8 +16,8 @@ from posology.curriculum.working import looked_up, working
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
-from posology.text.formulary import DOSE, Formulary
-from posology.text.spans import CALC, EQUALS, worked
+from posology.text.formulary import DOSE, Formulary, is_lookup
+from posology.text.spans import CALC, END_CALC, EQUALS, worked
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,18 @@ def test_every_question_begins_with_its_own_medicine(library: Library) -> None:
         assert first in dialogue.prompt
         assert (known == " unknown") == (dialogue.kind == "unknown drug"), dialogue
         assert known in (" unknown", f" {dialogue.drug}")
+
+
+def test_what_an_expert_looks_up_may_be_written(curriculum: Curriculum, supply: Supply) -> None:
+    """The engine holds a model to the medicines of the question, and never keeps it from the right ones."""
+    asked = [(dialogue.prompt, dialogue.working) for dialogue in curriculum.dialogues]
+    asked += [(case.question, case.working) for case in curriculum.cases if case.split != "hand"]
+    lookups = 0
+    for question, before in asked:
+        first = re.match(rf"{re.escape(CALC)}(.*?){re.escape(EQUALS)}(.*?){re.escape(END_CALC)}", before)
+        if first is None or not is_lookup(first[1]):
+            continue
+        lookups += 1
+        assert supply.formulary.may_begin(first[1], supply.formulary.named(question)), (question, first[1])
+        assert supply.formulary.left_out(first[2], question) == [], (question, first[2])
+    assert lookups > 1000

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from posology.evaluation.reading import READINGS, Reading, read_answer
 from posology.evaluation.reading_text import first_words, normalise, sentences
+from posology.knowledge.library import load_library
 
 from .exams import AMOXICILLIN_ANSWER, METFORMIN_ANSWER, NAMES
 
@@ -81,6 +82,14 @@ def test_only_the_first_120_words_count() -> None:
 def test_calculator_spans_are_read_by_their_value() -> None:
     (dose,) = read(AMOXICILLIN_ANSWER, "amoxicillin").doses
     assert (dose.low, dose.high, dose.unit, dose.every_h) == (450, 450, "mg", (12, 12))
+
+
+def test_each_gene_of_the_knowledge_base_can_be_missing() -> None:
+    conditions = [condition for fact in load_library().facts for condition in fact.when]
+    genes = {one.field for whole in conditions for one in (whole, *whole.parts) if one.kind == "genotype"}
+    assert len(genes) > 8
+    for gene in genes:
+        assert read(f"Not enough information: the {gene} result is needed.").missing == {f"genotype:{gene}"}
 
 
 def test_what_is_missing_is_named() -> None:

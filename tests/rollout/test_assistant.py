@@ -96,7 +96,7 @@ def test_the_working_keeps_to_the_numbers_of_the_question(final: Path) -> None:
     """The model would write another: it does where the question has it."""
     held = Assistant.open(final)
     assert "eGFR45?30,45<|equals|>45" in held.ask(MISREAD).text
-    free = Assistant.open(final, lambda tokenizer: lambda prompt: EngineTurn(tokenizer, "45.5"))
+    free = Assistant.open(final, lambda tokenizer: lambda prompt: EngineTurn(tokenizer, "metformin 45.5"))
     assert "eGFR45.5?30,45<|equals|>45" in free.ask(MISREAD).text
 
 
@@ -149,3 +149,13 @@ def test_a_medicine_of_the_question_that_the_working_leaves_out_is_added(tokeniz
     turn = with_engine(known)(encode_prompt(known, "Can I add warfarin to ASA?"))
     *_, tokens = [turn.take(token) for token in known.encode_answer("<|calc|> ASA<|equals|>")]
     assert known.decode(tokens) == " aspirin, warfarin<|/calc|>"
+
+
+def test_another_medicine_of_the_question_does_not_stand_in_for_the_asked_one(tokenizer: Tokenizer) -> None:
+    known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin", "asa": "aspirin"}))
+    turn = with_engine(known)(encode_prompt(known, "Can I add zorbamol to ASA?"))
+    written = known.encode_answer("<|calc|> ASA, ASA")
+    for token in written[:-1]:
+        assert turn.admits(token)
+        turn.take(token)
+    assert not turn.admits(written[-1]) and turn.admits(known.equals) and not turn.admits(known.end)

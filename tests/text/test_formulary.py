@@ -98,6 +98,29 @@ def test_a_known_medicine_that_a_lookup_leaves_out_is_found(question: str, left_
     assert KNOWN.left_out(" warfarin, unknown", question) == left_out
 
 
+def test_how_often_a_known_medicine_stands_in_a_question() -> None:
+    said = "Coumadin, _metformin_ and ASA-exacerbated asthma; allergic to clonidine: metfornin, clonidine or zorbamol?"
+    assert KNOWN.named(said) == {"warfarin": 1, "metformin": 2, "aspirin": 0, "clonidine": 1}
+    assert Formulary().named(said) == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "may"),
+    [
+        ("", True), (" ", True), ("#", True), (" war", True), (" warfarin", True), ("# Coumadin for stroke", True),
+        (" warfarin, metfor", True), (" zorbamol for type 2 diabetes, warfarin", True), (" warfarinol", True),
+        (" warfarin, warfarin", False), (" warfarin, Coumadin", False),  # it stands there once
+        (" metformin", False),  # it does not stand there
+        (" ASA", False),  # somebody is allergic to it
+        (" zorbamol. Reason", False), (" zorbamol?", False), (" zorba 30", False), (" z<|user|>", False),
+        (f" {'mo' * 30}", False), (f" zorbamol for {'mo' * 30}", False), (" a, b, c, d, e, f, g, h, i", False),
+    ],
+)  # fmt: skip
+def test_a_medicine_is_named_no_more_often_than_it_stands_in_the_question(written: str, may: bool) -> None:
+    assert KNOWN.may_begin(written, KNOWN.named("Zorbamol with Coumadin and an ASA allergy?")) is may
+    assert Formulary().may_begin(written, {})  # a model that was taught no medicines
+
+
 def test_what_was_added_is_told() -> None:
     assert spelled_out(" Coumadin", " warfarin, aspirin") == "Coumadin is warfarin; aspirin is in the question too"
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from posology.text.comparison import expression
-from posology.text.quoting import may_begin
+from posology.text.quoting import compares, may_begin
 
 QUESTION = "A nine-year-old takes 12.5 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
 
@@ -75,3 +75,8 @@ def test_where_nothing_else_is_left_any_number_may_stand() -> None:
 )
 def test_names_and_calculations_are_the_models(written: str) -> None:
     assert may_begin(written, "Warfarin?")
+
+
+def test_what_compares_a_quantity() -> None:
+    assert all(compares(text) for text in ("weight 5", "eGFR28?30", "age 9?≤12,18"))
+    assert not any(compares(text) for text in ("", "weight", " weight 5", "opre 30", " warfarin", "5*45"))

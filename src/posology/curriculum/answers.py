@@ -181,7 +181,7 @@ class Script:
             parts.append(f"Sources differ: {', '.join(self.sources)}.")
         for element in ELEMENTS:
             if element == "instead" and self.tells_usual_dose:
-                parts.append(f"Usual dose: {written_dose(self.gold.dose)}.")
+                parts.append(usual_dose(self.gold.dose))
             if element in elements and (text := element_sentence(self, element)):
                 parts.append(text)
         return " ".join(parts)
@@ -247,8 +247,13 @@ def element_sentence(script: Script, element: str) -> str:
     if gold.alternatives:
         return f"Instead of {script.instead_of or script.drug}: {gold.alternatives[0]}."
     if gold.dose is not None and gold.verdict in ("OK", "CAUTION") and not gold.dose_required:
-        return f"Usual dose: {written_dose(gold.dose)}."
+        return usual_dose(gold.dose)
     return ""
+
+
+def usual_dose(dose: GoldDose | None) -> str:
+    """ "Usual dose: 500 mg every 12 h."."""
+    return f"Usual dose: {written_dose(dose)}."
 
 
 def written_dose(dose: GoldDose | None) -> str:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed, verdict_sentence
+from posology.curriculum.answers import NOT_COVERED_DRUG, Script, needed, usual_dose, verdict_sentence
 from posology.curriculum.questions import capital
 from posology.curriculum.records import GoldDose
 from posology.curriculum.situations import Bench, Situation
 from posology.curriculum.wrong_doses import day_for_dose, in_another_unit, of_another, scaled, uncapped
-from posology.knowledge.fact import Verdict
+from posology.knowledge.fact import Fact, Verdict
 from posology.knowledge.patient import Patient
 from posology.knowledge.units import number
 from posology.text.comparison import NUMBER
@@ -28,6 +28,7 @@ STRICTNESS = ("OK", "CAUTION", "AVOID", "CONTRAINDICATED")  # ADJUST needs a dos
 _SMALL = "a an the of in from with by for and or to at on due risk increased raised more blood serum level"
 SMALL_WORDS = frozenset(_SMALL.split())
 INVENTED_REASONS = ("pregnancy", "dialysis", "heart failure", "breastfeeding", "gout", "asthma", "cirrhosis")
+OF_THIS_DRUG = 0.5  # share of wrong mechanisms and monitors that are right in another question about the drug
 _SHIFTS = (0.5, 0.75, 1.5, 2.0)  # of a threshold
 ASKABLE = ("egfr", "weight_kg", "age_years", "child_pugh", "creatinine_mg_dl", "crcl")
 
@@ -38,7 +39,11 @@ class Wrong:
 
     script: Script
     said: str = ""  # replaces the verdict sentence
+    beside: str = ""  # a sentence too many, before what is given instead or monitored
     whole: str = ""  # replaces the answer
+
+
+Given = tuple[GoldDose, float | None]  # with the weight (kg) of the patient it is for
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,21 @@ class Bank:
     mechanisms: tuple[str, ...]
     monitors: tuple[str, ...]
     bands: dict[str, tuple[tuple[Situation, Script], ...]]  # drug -> its other situations with a number that decides
-    doses: tuple[tuple[GoldDose, float | None], ...]  # of facts, with the weight (kg) of the patient it is for
+    doses: tuple[Given, ...]  # of facts
+    usual: dict[str, tuple[Given, ...]]  # drug -> its doses where nothing needs adjusting
 
     @classmethod
     def of(
-        cls, bench: Bench, bands: dict[str, tuple[tuple[Situation, Script], ...]],
-        doses: Sequence[tuple[GoldDose, float | None]] = (),
+        cls, bench: Bench, bands: dict[str, tuple[tuple[Situation, Script], ...]], doses: Sequence[Given] = (),
+        usual: dict[str, tuple[Given, ...]] | None = None,
     ) -> Bank:  # fmt: skip
         facts = bench.library.facts
-        return cls(
-            bench,
-            tuple(sorted({fact.mechanism for fact in facts if fact.mechanism})),
-            tuple(sorted({fact.monitoring for fact in facts if fact.monitoring})),
-            bands,
-            tuple(doses),
-        )
+        return cls(bench, _phrases(facts, "mechanism"), _phrases(facts, "monitoring"), bands, tuple(doses), usual or {})
+
+
+def _phrases(facts: Iterable[Fact], name: str) -> tuple[str, ...]:
+    """What facts say of their mechanism, or of what to monitor."""
+    return tuple(sorted({phrase for fact in facts if (phrase := getattr(fact, name))}))
 
 
 Corruption = Callable[[Script, Situation, Bank, random.Random], Wrong | None]
@@ -170,26 +175,29 @@ def band_swapped(script: Script, situation: Situation, bank: Bank, rng: random.R
 
 
 def wrong_mechanism(script: Script, _: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
-    """Another drug's mechanism, which shares no word with gold's."""
-    return _other_phrase(script, "mechanism", bank.mechanisms, rng)
+    """Another mechanism, which shares no word with gold's."""
+    return _other_phrase(script, "mechanism", bank.mechanisms, bank, rng)
 
 
 def monitoring_invented(script: Script, _: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
     """Something else to monitor in the place of gold's."""
-    return _other_phrase(script, "monitoring", bank.monitors, rng)
+    return _other_phrase(script, "monitoring", bank.monitors, bank, rng)
 
 
-def _other_phrase(script: Script, name: str, phrases: Sequence[str], rng: random.Random) -> Wrong | None:
+def _other_phrase(script: Script, name: str, every: Sequence[str], bank: Bank, rng: random.Random) -> Wrong | None:
+    """Half of the time what other facts say of this very drug: what a policy is most likely to say wrongly."""
     own = str(getattr(script.gold, name))
     if not own:
         return None
-    for _ in range(8):
-        phrase = rng.choice(phrases)
-        if not words(phrase) & words(own) and len(phrase.split()) - len(own.split()) in (-1, 0, 1):
-            gold = script.gold
-            gold = replace(gold, mechanism=phrase) if name == "mechanism" else replace(gold, monitoring=phrase)
-            return Wrong(replace(script, gold=gold))
-    return None
+    near = [phrase for phrase in _phrases(bank.bench.library.facts_for(script.drug), name) if _another(phrase, own)]
+    far = [phrase for phrase in rng.sample(every, min(len(every), 8)) if _another(phrase, own)]
+    among = near if near and rng.random() < OF_THIS_DRUG else far
+    return Wrong(replace(script, gold=replace(script.gold, **{name: rng.choice(among)}))) if among else None
+
+
+def _another(phrase: str, own: str) -> bool:
+    """Whether a phrase shares no word with gold's, and is as long."""
+    return not words(phrase) & words(own) and len(phrase.split()) - len(own.split()) in (-1, 0, 1)
 
 
 def monitoring_dropped(script: Script, _: Situation, __: Bank, ___: random.Random) -> Wrong | None:
@@ -249,6 +257,15 @@ def dose_of_another(script: Script, situation: Situation, bank: Bank, rng: rando
     return Wrong(replace(script, gold=replace(script.gold, dose=dose))) if dose else None
 
 
+def usual_dose_beside(script: Script, situation: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
+    """An adjusted dose, and then the drug's usual one as well: two doses, and nobody knows which to give."""
+    gold, usual = script.gold, bank.usual.get(script.of or script.drug, ())
+    if gold.verdict != "ADJUST" or gold.dose is None:
+        return None
+    dose = of_another(gold.dose, usual, situation.patient.weight_kg, rng)
+    return Wrong(script, beside=usual_dose(dose)) if dose else None
+
+
 # Abstention -----------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +298,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "day_for_dose": _dosed(lambda dose, _: day_for_dose(dose)),
     "cap_dropped": _dosed(lambda dose, _: uncapped(dose)),
     "dose_of_another": dose_of_another,
+    "usual_dose_beside": usual_dose_beside,
     "needless_abstention": needless_abstention,
     "wrong_missing": confident,
     "confident_missing": confident,
@@ -309,11 +327,16 @@ def corrupted(name: str, script: Script, situation: Situation, bank: Bank, rng: 
     return CORRUPTIONS[name](script, situation, bank, rng)
 
 
+_LATER = re.compile(r" (?:Instead of|Monitor) |$")  # what comes after a usual dose
+
+
 def wrong_text(wrong: Wrong, elements: Sequence[str]) -> str:
     """The wrong answer with these optional elements."""
     if wrong.whole:
         return wrong.whole
     text = wrong.script.text(elements)
+    if wrong.beside:
+        return _LATER.sub(lambda found: f" {wrong.beside}{found[0]}", text, count=1)
     return wrong.said + text[len(verdict_sentence(wrong.script)) :] if wrong.said else text
 
 

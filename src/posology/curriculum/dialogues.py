@@ -26,7 +26,7 @@ DOSE_ASKED = 0.08  # of questions about other kinds, where a dose (or a stop) ca
 COMBINATIONS = 0.12  # of the unknown share: known medicines whose combination no fact covers
 ABSTAINING_KINDS = ("unknown drug", "unknown combination", "missing")  # of dialogues whose answer gives no verdict
 DEV_DIALOGUES = 400  # held-out loss while fine-tuning
-STOPS = 1.5  # questions of a yes-or-no fact that stops a medicine: what must not be missed is asked more often
+STOPS = 2.0  # questions of a yes-or-no fact that stops a medicine: what must not be missed is asked more often
 _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group == group) for group in ("train", "dev")}
 
 
@@ -38,7 +38,7 @@ def weight(target: Target) -> float:
         return 3.0
     if target.number_field:
         return 2.5
-    if target.fact.verdict is not None and target.fact.verdict.stops and target.kind != "interaction":
+    if target.fact.verdict is not None and target.fact.verdict.stops:
         return STOPS
     return {"interaction": 0.7, "indication": 1.2}.get(target.kind, 1.0)
 

@@ -115,6 +115,13 @@ FRAMES: tuple[Frame, ...] = (
         ("assume", "given", "Assume {given}. Is {drug} safe?"),
         ("let-us-say", "given", "Let us say {given}. Can I give {drug}?"),
         ("given-that", "given", "Given that {given}, is {drug} ok?"),
+        ("drug-np-ok", "np", "{Drug} {to} {np}: ok?"),
+        ("drug-np-safe", "np", "{Drug} {to} {np}. Is that safe?"),
+        ("drug-sentence", "sentence", "{Drug}: ok? {sentence}"),
+        ("drug-chart-give", "chart", "{Drug}: {chart}. Can I give it?"),
+        ("drug-chart-plan", "chart", "{Drug} is the plan. Patient: {chart}. Ok?"),
+        ("drug-when", "when", "{Drug} {when}?"),
+        ("drug-if", "given", "{Drug} if {given}: safe?"),
     ),
     *_frames(
         "verdict", "exam",
@@ -203,6 +210,9 @@ FRAMES: tuple[Frame, ...] = (
         ("when-how-much", "when", "How much {drug} {when}?"),
         ("when-right", "when", "What is the right dose of {drug} {when}?"),
         ("when-first", "when", "{When}: dose of {drug}?"),
+        ("drug-np", "np", "{Drug} {to} {np}: what dose?"),
+        ("drug-chart-much", "chart", "{Drug}: {chart}. How much?"),
+        ("drug-when", "when", "{Drug} {when}: how much?"),
     ),
     *_frames(
         "dose", "exam",

@@ -18,6 +18,7 @@ from posology.curriculum.corruptions import (
     CORRUPTIONS,
     STYLES,
     Bank,
+    Given,
     Wrong,
     corrupted,
     heard,
@@ -45,6 +46,12 @@ _WEIGHTS = {
     "wrong_mechanism": 2, "wrong_reason": 2, "unsafe_alternative": 3, "monitoring_dropped": 1, "monitoring_invented": 2,
     "needless_abstention": 2,
 }  # fmt: skip
+
+
+_WRONG_DOSES = (
+    "dose_x10", "dose_div10", "unit_swapped", "day_for_dose", "dose_of_another", "dose_of_another", "usual_dose_beside",
+    "usual_dose_beside",
+)  # fmt: skip
 
 
 def length(answer: str) -> int:
@@ -108,14 +115,20 @@ def _plan(fact: str, count: int, rng: random.Random) -> Iterator[tuple[PairSplit
 def bank_of(supply: Supply) -> Bank:
     """What wrong answers to questions on these facts are made from."""
     bands: dict[str, list[tuple[Situation, Script]]] = {}
-    doses = []
+    doses: list[Given] = []
+    usual: dict[str, list[Given]] = {}
     for target, situations in supply.pools.items():
         for situation in situations[:4] if target.number_field else ():
             bands.setdefault(situation.drug, []).append((situation, supply.script(situation)))
-        dose = supply.script(situations[0]).gold.dose
-        if dose is not None and not dose.steps:
-            doses.append((dose, situations[0].patient.weight_kg))
-    return Bank.of(supply.bench, {drug: tuple(found) for drug, found in bands.items()}, doses)
+        gold, weight = supply.script(situations[0]).gold, situations[0].patient.weight_kg
+        if gold.dose is not None and not gold.dose.steps:
+            doses.append((gold.dose, weight))
+            if gold.verdict in ("OK", "CAUTION"):
+                usual.setdefault(target.drug, []).append((gold.dose, weight))
+    return Bank.of(
+        supply.bench, {drug: tuple(found) for drug, found in bands.items()}, doses,
+        {drug: tuple(found) for drug, found in usual.items()},
+    )  # fmt: skip
 
 
 class _Maker:
@@ -215,9 +228,7 @@ class _Maker:
         ):  # what makes room for false alarms on the other side
             return rng.choice(("verdict_down", "verdict_down", "needless_abstention"))
         if dose is not None and chance < 0.5:
-            return rng.choice(
-                ("dose_x10", "dose_div10", "unit_swapped", "day_for_dose", "dose_of_another", "dose_of_another")
-            )
+            return rng.choice(_WRONG_DOSES)
         if script.gold.alternatives and chance < 0.15:
             return "unsafe_alternative"
         return rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]

@@ -30,7 +30,7 @@ _FIELDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("drug", r"\b(?:which|what|name of the) (?:drug|medicine|medication)\b"),
     )
 )  # fmt: skip
-_GENES = re.compile(r"\b(cyp\d[a-z]\d{1,2}|dpyd|tpmt|nudt15|slco1b1|g6pd|vkorc1|hla-[ab]\*?\d\d:\d\d|ugt1a1)\b")
+_GENES = re.compile(r"\b(cyp\d[a-z]\d{1,2}|abcg2|dpyd|tpmt|nudt15|slco1b1|g6pd|vkorc1|hla-[ab]\*?\d\d:\d\d|ugt1a1)\b")
 _KNOWS_NOT = re.compile(
     r"\bnot covered\b|\bno reviewed facts?\b|\bno (?:reliable |reviewed |known )?(?:facts?|information|data|entry"
     r"|record) (?:about|on|for|available)\b"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from posology.rollout.sampler import Companion
 from posology.text.calculator import CalculatorError
 from posology.text.formulary import is_lookup
-from posology.text.quoting import may_begin
+from posology.text.quoting import compares, may_begin
 from posology.text.spans import work_out
 from posology.text.tokenizer import Tokenizer
 
@@ -15,7 +16,7 @@ from posology.text.tokenizer import Tokenizer
 @dataclass
 class EngineTurn:
     """One answer with the engine (text/spans.py) at the model's side: what it works out is written into the answer, and
-    the working is held to the question (text/quoting.py).
+    the working is held to the question: its numbers (text/quoting.py) and its medicines (text/formulary.py).
 
     After ``<|equals|>`` come the value of the expression and the closing mark; the mark alone for what cannot be worked
     out.
@@ -31,7 +32,10 @@ class EngineTurn:
         if not self.working or self.opened < 0:
             return True
         written = self.tokenizer.decode([*self.answer[self.opened :], token])
-        return token != self.tokenizer.end and may_begin(written, self.question)
+        if token == self.tokenizer.end or not may_begin(written, self.question):
+            return False
+        closed = token in (self.tokenizer.equals, self.tokenizer.endcalc)
+        return closed or compares(written) or self.tokenizer.formulary.may_begin(written, self._named)
 
     def take(self, token: int) -> list[int]:
         after = []
@@ -45,6 +49,10 @@ class EngineTurn:
             self.working = False
         self.answer.append(token)
         return after
+
+    @cached_property
+    def _named(self) -> dict[str, int]:
+        return self.tokenizer.formulary.named(self.question)
 
     @property
     def _expression(self) -> str:

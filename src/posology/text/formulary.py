@@ -9,7 +9,9 @@ What a medicine is asked for is copied with it and not looked up: the dose that 
 its dose is what is asked, so that the answer does not leave it out.
 
 A known medicine of the question that the model leaves out is added to the value by the engine (`left_out`,
-rollout/companion.py), so that no interaction is missed for it.
+rollout/companion.py), so that no interaction is missed for it. While the model writes, it is held to name such a
+medicine no more often than it stands there (`may_begin`): asked for one that it does not know, it took another one of
+the question instead.
 
 A name with one slip (two letters exchanged, one too many, too few or wrong) is read as the one name that it can be a
 slip of. Look-alike medicines are a known danger: what was read stands in the working above each answer.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +37,12 @@ FOR = " for "  # between a medicine and its indication
 DOSE = "#"  # before the names: the dose is asked; a word would share tokens with "Usual dose: "
 _NOT_AFTER = "".join(rf"(?<!{what} to )" for what in ("allergic", "allergy", "anaphylaxis", "reaction"))
 _NOT_BEFORE = r"(?!(?:[ -]allergy|-exacerbated)\b)"
+_START, _STOP = r"(?<![^\W_])", r"(?![^\W_])"  # of a word: people underline, too
 SHORTEST = 6  # letters of a name in which a slip is read
+_WORD = re.compile(rf"[A-Za-z][A-Za-z-]{{{SHORTEST - 2},}}")
+_STRANGE = re.compile(r"[.:;?!<>|]")  # in no name, and in nothing that a medicine is asked for
+LONGEST = 48  # characters of a name, or of what a medicine is asked for, that a model may write
+MOST = 8  # names that it may write
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,7 @@ class Formulary:
     def find(self, written: str) -> str | None:
         """The medicine that a name stands for; None for an unknown one, and for a slip that could be of two."""
         name = plain(written)
-        if name in self.names:
-            return self.names[name]
-        near = {known for other, known in self.names.items() if len(other) >= SHORTEST and one_slip(name, other)}
-        return near.pop() if len(near) == 1 else None
+        return self.names[name] if name in self.names else self._slip_of(name)
 
     def look_up(self, expression: str) -> str:
         """What the engine writes after ``<|equals|>``. CalculatorError where there is nothing to look up, or in."""
@@ -61,14 +66,57 @@ class Formulary:
         """The known medicines that a question names and a lookup's value does not, in the question's order; a medicine
         that is only what somebody is allergic to is none."""
         told = {name.strip() for name in value.split(",")}
-        found = (self.names[plain(match[0])] for match in self._written.finditer(question))
-        return [name for name in dict.fromkeys(found) if name not in told]
+        found = (match[0] for match in self._written.finditer(question) if self._to_take.match(question, match.start()))
+        return [name for name in dict.fromkeys(self.names[plain(way)] for way in found) if name not in told]
+
+    def named(self, question: str) -> dict[str, int]:
+        """How often each known medicine stands in a question, or what may be a slip of it; not counted where it is what
+        somebody is allergic to."""
+        there = Counter[str]()
+        for match in self._written.finditer(question):
+            there[self.names[plain(match[0])]] += self._to_take.match(question, match.start()) is not None
+        for word in _WORD.findall(question):
+            if plain(word) not in self.names and (meant := self._slip_of(plain(word))):
+                there[meant] += 1
+        return dict(there)
+
+    def may_begin(self, written: str, named: Mapping[str, int]) -> bool:
+        """Whether a lookup can begin so on a question that has these medicines (see `named`): none is named more often
+        than it stands there, and no name goes on without an end, or into a sentence or a number."""
+        asked = _asked(written)
+        if not self.names or not any(c.isalpha() for c in written):
+            return True
+        if _STRANGE.search(written) or len(asked) > MOST or any(len(part) > LONGEST for pair in asked for part in pair):
+            return False
+        if any(c.isdigit() for name, _ in asked for c in name):
+            return False
+        times = Counter(known for name, _ in asked if (known := self.names.get(plain(name))))
+        return all(most <= named.get(name, 0) for name, most in times.items())
+
+    def _slip_of(self, name: str) -> str | None:
+        if name not in self._slips:
+            near = {known for other, known in self.names.items() if len(other) >= SHORTEST and one_slip(name, other)}
+            self._slips[name] = near.pop() if len(near) == 1 else None
+        return self._slips[name]
+
+    @cached_property
+    def _slips(self) -> dict[str, str | None]:
+        """What was asked of `_slip_of` before: questions share most of their words."""
+        return {}
 
     @cached_property
     def _written(self) -> re.Pattern[str]:
         """Any of the names in a text, the longest first."""
+        return re.compile(f"{_START}{self._ways}{_STOP}", re.IGNORECASE)
+
+    @cached_property
+    def _to_take(self) -> re.Pattern[str]:
+        return re.compile(f"{_NOT_AFTER}{self._ways}{_STOP}{_NOT_BEFORE}", re.IGNORECASE)
+
+    @cached_property
+    def _ways(self) -> str:
         ways = (re.escape(name).replace(r"\ ", "[ /-]") for name in sorted(self.names, key=len, reverse=True))
-        return re.compile(rf"{_NOT_AFTER}\b(?:{'|'.join(ways)})\b{_NOT_BEFORE}", re.IGNORECASE)
+        return f"(?:{'|'.join(ways) or '(?!)'})"
 
     def save(self, folder: Path) -> None:
         """Write formulary.json, unless there is nothing to write."""

@@ -46,6 +46,12 @@ _WORDS = re.compile(
 )
 
 
+def compares(expression: str) -> bool:
+    """Whether an expression has begun to compare a quantity that workings know."""
+    compared = _COMPARED.match(expression)
+    return compared is not None and compared["name"] in _SAID
+
+
 def may_begin(expression: str, question: str) -> bool:
     """Whether an expression of the working on this question can begin so: its number may still become one that is said."""
     compared = _COMPARED.match(expression)
