@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.jotting import hasty, in_brackets, joined, jotted
+from posology.curriculum.jotting import hasty, in_brackets, joined, jotted, of_age
 from posology.curriculum.mentions import mentions
 from posology.curriculum.phrasing import STRUCTURES
 from posology.curriculum.questions import Slots, ask
@@ -57,3 +58,13 @@ def test_only_training_has_them(curriculum: Curriculum) -> None:
     assert all("jotted" not in structures[group] for structures in STRUCTURES.values() for group in ("exam", "dev"))
     assert any(d.wording.endswith("|jotted") for d in curriculum.dialogues)
     assert not [c for c in curriculum.cases if c.wording.endswith("|jotted") and c.split != "S0"]
+
+
+def test_an_age_is_said_in_another_way_at_times() -> None:
+    question = "Is warfarin safe for an 82-year-old woman with falls?"
+    made = Counter(of_age(question, random.Random(seed)) for seed in range(400))
+    others = {f"Is warfarin safe for a woman {way} 82 with falls?" for way in ("of", "aged")}
+    assert set(made) == {question, *others} and 20 < 400 - made[question] < 100
+    assert {of_age("Warfarin for a 7-month-old baby?", random.Random(seed)) for seed in range(40)} == {
+        "Warfarin for a 7-month-old baby?"
+    }

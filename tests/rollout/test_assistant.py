@@ -159,3 +159,13 @@ def test_another_medicine_of_the_question_does_not_stand_in_for_the_asked_one(to
         assert turn.admits(token)
         turn.take(token)
     assert not turn.admits(written[-1]) and turn.admits(known.equals) and not turn.admits(known.end)
+
+
+@pytest.mark.parametrize(("question", "opens"), [("Warfarin at 70?", True), ("Warfarin?", False)])
+def test_nothing_is_compared_where_no_number_is_said(tokenizer: Tokenizer, question: str, opens: bool) -> None:
+    known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin"}))
+    turn = with_engine(known)(encode_prompt(known, question))
+    assert turn.admits(known.calc)
+    for token in known.encode_answer("<|calc|> warfarin<|equals|> warfarin<|/calc|>"):
+        turn.take(token)
+    assert turn.admits(known.calc) is opens

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from posology.text.comparison import expression
-from posology.text.quoting import compares, may_begin
+from posology.text.quoting import compares, has_number, may_begin
 
 QUESTION = "A nine-year-old takes 12.5 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
 
@@ -80,3 +80,7 @@ def test_names_and_calculations_are_the_models(written: str) -> None:
 def test_what_compares_a_quantity() -> None:
     assert all(compares(text) for text in ("weight 5", "eGFR28?30", "age 9?≤12,18"))
     assert not any(compares(text) for text in ("", "weight", " weight 5", "opre 30", " warfarin", "5*45"))
+
+
+def test_whether_anything_can_be_compared() -> None:
+    assert has_number(NAMED) and has_number("A nine-year-old?") and not has_number("Warfarin after a stroke?")

@@ -192,7 +192,11 @@ def _other_phrase(script: Script, name: str, every: Sequence[str], bank: Bank, r
     near = [phrase for phrase in _phrases(bank.bench.library.facts_for(script.drug), name) if _another(phrase, own)]
     far = [phrase for phrase in rng.sample(every, min(len(every), 8)) if _another(phrase, own)]
     among = near if near and rng.random() < OF_THIS_DRUG else far
-    return Wrong(replace(script, gold=replace(script.gold, **{name: rng.choice(among)}))) if among else None
+    if not among:
+        return None
+    gold, phrase = script.gold, rng.choice(among)
+    gold = replace(gold, mechanism=phrase) if name == "mechanism" else replace(gold, monitoring=phrase)
+    return Wrong(replace(script, gold=gold))
 
 
 def _another(phrase: str, own: str) -> bool:

@@ -33,7 +33,7 @@ _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group ==
 def weight(target: Target) -> float:
     """How many questions a target needs against a plain yes-or-no fact that stops nothing."""
     if target.counts:
-        return 5.0
+        return 8.0
     if target.by_weight:
         return 3.0
     if target.number_field:
@@ -218,7 +218,7 @@ def _may_lack(supply: Supply, target: Target) -> bool:
 
 def _missing(supply: Supply, count: int, seed: int) -> Iterator[Dialogue]:
     rng = stream(seed, "dialogues", "missing")
-    pool = missing_pool(supply, rng, min(count, 2500))
+    pool = missing_pool(supply, rng, min(count, 5000))
     for index in range(count if pool else 0):
         situation, said = pool[index % len(pool)]
         question = supply.question(situation, "train", rng, extra=said)

@@ -123,6 +123,11 @@ def draw_number(drug: str, name: str, bounds: Bounds, rng: random.Random, group:
     return rng.choice(fitting)
 
 
+def draw_weight(drug: str, patient: Patient, rng: random.Random) -> float | None:
+    """One of training's weights, in kg, that goes with the patient's age."""
+    return draw_number(drug, "weight_kg", Bounds(*plausible_weight(patient.age_years)), rng, "train")
+
+
 def cap_weight(target: Target) -> float | None:
     """The weight, in kg, above which the cap of a dose by weight decides; None without a cap."""
     action = target.fact.action
@@ -148,6 +153,12 @@ def plausible_weight(age_years: float | None) -> tuple[float, float]:
         return 1.5 + 0.5 * months, 4.5 + 0.65 * months
     middle = 2.5 * age_years + 8
     return 0.7 * middle, HEAVIEST * middle
+
+
+def is_plausible(patient: Patient) -> bool:
+    """Whether the weight (if any) is one that a question may give for the age."""
+    low, high = plausible_weight(patient.age_years)
+    return patient.weight_kg is None or low <= patient.weight_kg <= high
 
 
 def _collect(target: Target, rng: random.Random) -> Draft | None:
@@ -232,8 +243,7 @@ def _filling(
         number = draw_number(target.drug, name, Bounds(18, 64), rng, "train")
         return None if number is None else {name: number}
     if name == "weight_kg":
-        group: Group = "train"
-        number = draw_number(target.drug, name, Bounds(*plausible_weight(patient.age_years)), rng, group)
+        number = draw_weight(target.drug, patient, rng)
         return None if number is None else {name: number}
     if name == "child_pugh":
         return {"child_pugh": rng.choice("ABC")}

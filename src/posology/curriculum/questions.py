@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from posology.curriculum.chatter import SURNAMES, around, blurred, person
-from posology.curriculum.jotting import hasty, in_brackets, joined, joiner, jotted
+from posology.curriculum.jotting import hasty, in_brackets, joined, joiner, jotted, of_age
 from posology.curriculum.mentions import Mention, head, mentions
 from posology.curriculum.phrasing import STRUCTURES, Frame, frames_for
 from posology.curriculum.splits import Group
@@ -70,7 +70,7 @@ def ask(
     for mark in ("?", ".", ":", ";"):  # a description in commas or dashes at the end
         text = text.replace(f",{mark}", mark).replace(f" -{mark}", mark)
     text = capital(text) if frame.text[0] != "{" else text
-    text = around(hasty(text, rng), rng) if group == "train" else text
+    text = around(hasty(of_age(text, rng), rng), rng) if group == "train" else text
     comeds = [comed for comed in patient.comeds if comed not in (classes or {})]
     return Question(text, f"{frame.name}|{structure}", medicines(text, slots.drug, patient.indication, comeds))
 

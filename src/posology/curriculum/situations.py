@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from posology.curriculum.patients import allowed, draw, fill
+from posology.curriculum.patients import allowed, draw, draw_weight, fill, is_plausible
 from posology.curriculum.splits import Group, number_group
 from posology.curriculum.targets import ADULT, NUMBER_FIELDS, Target, reserved_combination
 from posology.knowledge.fact import Verdict
@@ -164,8 +164,8 @@ class Bench:
             return None
         values = sorted(allowed(situation.drug, name, group), key=lambda v: (abs(v - value), v))
         step = max(1, len(values) // 40)
-        for other in [v for v in values if v != value][: 9 * step : step]:
-            patient = changed(situation.patient, name, other)
+        patients = [changed(situation.patient, name, v) for v in values if v != value]
+        for patient in [one for one in patients if is_plausible(one)][: 9 * step : step]:
             judgement = self.judge(patient, situation.drug)
             found = replace(situation, patient=patient, judgement=judgement)
             if judgement.verdict is not situation.judgement.verdict and usable(judgement) and may(found):
@@ -183,7 +183,9 @@ class Bench:
         bounds = set(limits.get(name, ()))
         if name == "age_years":
             bounds |= {Bound(bound.at / YEAR, bound.closed) for bound in limits.get("age_months", ())}
-        values = allowed(situation.drug, name, "train")
+        values = [
+            v for v in allowed(situation.drug, name, "train") if is_plausible(changed(situation.patient, name, v))
+        ]
         for bound in sorted(bounds):
             over, under = [v for v in values if bound.passed(v)], [v for v in values if not bound.passed(v)]
             others = under[-BEYOND:] if bound.passed(value) else over[:BEYOND]
@@ -229,6 +231,19 @@ def beside(bench: Bench, situations: Iterable[Situation], rng: random.Random) ->
         patient = changed(situation.patient, "comeds", (rng.choice(harmless),))
         found = replace(situation, patient=patient, judgement=bench.judge(patient, situation.drug))
         if found.fact_id == situation.fact_id and usable(found.judgement):
+            yield found
+
+
+def weighed(bench: Bench, situations: Iterable[Situation], rng: random.Random) -> Iterator[Situation]:
+    """The same patients with their weight told, of a medicine that has doses by weight, where the same fact still
+    decides: a weight alone must not make a dose of it."""
+    for situation in situations:
+        if situation.patient.weight_kg is not None or not bench.library.is_weighed(situation.drug):
+            continue
+        weight = draw_weight(situation.drug, situation.patient, rng)
+        patient = changed(situation.patient, "weight_kg", weight)
+        found = replace(situation, patient=patient, judgement=bench.judge(patient, situation.drug))
+        if weight is not None and found.fact_id == situation.fact_id and usable(found.judgement):
             yield found
 
 

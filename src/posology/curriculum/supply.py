@@ -11,7 +11,7 @@ from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
 from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
-from posology.curriculum.situations import Bench, Situation, beside, in_group, near_misses, pool
+from posology.curriculum.situations import Bench, Situation, beside, in_group, near_misses, pool, weighed
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
 from posology.curriculum.working import looked_up
@@ -24,6 +24,7 @@ from posology.text.formulary import Formulary
 POOL = {"count": 24, "weight": 18, "number": 12, "graded": 9, "stop": 8, "plain": 4}  # situations made of a target
 NEAR_MISSES = 6  # of them have their like beyond a limit
 BESIDE = 2  # of those with a number have their like on one more medicine
+WEIGHED = 12  # and with a weight that decides nothing
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Supply:
     targets: list[Target]  # taught and examined
     kept: list[Target]  # class members kept for S3
     pools: dict[Target, list[Situation]]
-    near: dict[Target, list[Situation]]  # like some of them: beyond a limit, or on one more medicine (training's alone)
+    near: dict[Target, list[Situation]]  # like some of them: beyond a limit, or with more said (training's alone)
     classes: dict[str, str]  # labels of drug classes
     _scripts: dict[tuple[Patient, str, bool], Script] = field(default_factory=dict)
 
@@ -64,6 +65,7 @@ class Supply:
             near[target] = list(near_misses(bench, found[:NEAR_MISSES], rng))
             if target.number_field:
                 near[target] += beside(bench, found[-BESIDE:], rng)
+                near[target] += weighed(bench, found[:WEIGHED], rng)
         labels = {name: item.label for name, item in library.classes.items()}
         return cls(library, bench, list(pools), kept, pools, near, labels)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from posology.rollout.sampler import Companion
 from posology.text.calculator import CalculatorError
 from posology.text.formulary import is_lookup
-from posology.text.quoting import compares, may_begin
+from posology.text.quoting import compares, has_number, may_begin
 from posology.text.spans import work_out
 from posology.text.tokenizer import Tokenizer
 
@@ -29,8 +29,10 @@ class EngineTurn:
     working: bool = True  # nothing has been said to the user yet
 
     def admits(self, token: int) -> bool:
-        if not self.working or self.opened < 0:
+        if not self.working:
             return True
+        if self.opened < 0:  # what is opened after the lookup is a comparison
+            return token != self.tokenizer.calc or not self.answer or has_number(self.question)
         written = self.tokenizer.decode([*self.answer[self.opened :], token])
         if token == self.tokenizer.end or not may_begin(written, self.question):
             return False

@@ -46,6 +46,11 @@ _WORDS = re.compile(
 )
 
 
+def has_number(question: str) -> bool:
+    """Whether a question says any number, in digits or in words: without one nothing can be compared."""
+    return _NUMBER.search(_WORDS.sub(_in_digits, question)) is not None
+
+
 def compares(expression: str) -> bool:
     """Whether an expression has begun to compare a quantity that workings know."""
     compared = _COMPARED.match(expression)
