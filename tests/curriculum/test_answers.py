@@ -93,3 +93,10 @@ def test_an_adjusted_co_medication_is_named(library: Library) -> None:
     patient = Patient(comeds=("simvastatin",))
     script = script_of(judge(patient, "amlodipine", library), patient, library)
     assert script.text(()) == "Adjust the dose of simvastatin: at most 20 mg a day."
+
+
+def test_gold_knows_what_a_medicine_always_needs(library: Library) -> None:
+    patient = Patient(crcl=20, indication="atrial fibrillation")
+    gold = script_of(judge(patient, "dabigatran", library), patient, library).gold
+    assert gold.monitored == ("kidney function",)
+    assert "suicidal thoughts" not in library.monitored("sertraline")  # only below 25 years

@@ -75,6 +75,23 @@ def test_needless_monitoring_costs_nothing_where_gold_has_none() -> None:
     assert item.accurate and item.usefulness == 10 and item.unverifiable == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("vitamin B12", True), ("weight and edema", True), ("edema", True), ("INR", False), ("edema and INR", False),
+        ("blood count, vitamin B12", False),
+    ],
+)  # fmt: skip
+def test_what_a_medicine_always_needs_is_true_and_earns_nothing(said: str, right: bool) -> None:
+    """The knowledge base says it of the medicine, though not of this question."""
+    exam = metformin_28()
+    exam = replace(exam, gold=replace(exam.gold, monitored=("vitamin B12", "weight and edema")))
+    item = graded(exam, f"Metformin is contraindicated. Monitor {said}.")
+    assert item.accurate is right and not item.elements
+    assert item.usefulness == (4 if right else 0)
+    assert graded(exam, "Metformin is contraindicated. Monitor kidney function.").usefulness == pytest.approx(5.5)
+
+
 def test_a_claim_on_which_gold_is_silent_is_unverifiable() -> None:
     item = graded(metformin_28(), "Metformin is contraindicated. See Harrow et al., N Engl J Med 2019;381:2014.")
     assert item.accurate and item.unverifiable == 1 and item.supported == 0

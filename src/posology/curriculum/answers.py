@@ -60,6 +60,7 @@ def gold_of(judgement: Judgement, patient: Patient, library: Library, *, asks_do
         mechanism=judgement.mechanism,
         alternatives=tuple(dict.fromkeys(drug for drug, _ in judgement.alternatives)),
         monitoring=judgement.monitoring,
+        monitored=library.monitored(judgement.drug),
         conflict=tuple(dict.fromkeys(str(fact.verdict) for fact in (*judgement.facts[:1], *judgement.conflict)))
         if judgement.conflict
         else (),

@@ -189,8 +189,14 @@ def _other_phrase(script: Script, name: str, every: Sequence[str], bank: Bank, r
     own = str(getattr(script.gold, name))
     if not own:
         return None
-    near = [phrase for phrase in _phrases(bank.bench.library.facts_for(script.drug), name) if _another(phrase, own)]
-    far = [phrase for phrase in rng.sample(every, min(len(every), 8)) if _another(phrase, own)]
+    right = script.gold.monitored if name == "monitoring" else ()
+    near, far = (
+        [phrase for phrase in phrases if _another(phrase, own) and not any(words(phrase) & words(one) for one in right)]
+        for phrases in (
+            _phrases(bank.bench.library.facts_for(script.drug), name),
+            rng.sample(every, min(len(every), 8)),
+        )
+    )
     among = near if near and rng.random() < OF_THIS_DRUG else far
     if not among:
         return None

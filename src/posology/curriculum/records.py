@@ -99,6 +99,7 @@ class Gold:
     mechanism: str = ""
     alternatives: tuple[str, ...] = ()  # safe for this patient
     monitoring: str = ""
+    monitored: tuple[str, ...] = ()  # what the drug's own facts say to monitor, whoever takes it
     conflict: tuple[str, ...] = ()  # the verdicts of sources that differ
 
 

@@ -1,8 +1,8 @@
 """Grade an answer's claims against gold: supported, contradicted or unverifiable.
 
 A claim is contradicted where gold says something else about the same thing: another threshold on the same side, a
-number that is not this patient's, another mechanism, something else to monitor, a drug instead that this patient must
-not have. A claim on which gold is silent is unverifiable: counted, and no reason to fail an answer.
+number that is not this patient's, another mechanism, something else to monitor than gold and the drug's own facts say,
+a drug instead that this patient must not have. A claim on which gold is silent is unverifiable: counted, and no reason to fail an answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from posology.evaluation.reading_claims import RELATIONS, Claim, numeric_claims,
 from posology.evaluation.reading_text import Names, normalise, sentences
 from posology.evaluation.reading_verdict import STOPS, USABLE
 
+_PARTS = re.compile(r",? and |, ")  # between things to monitor
 StopsFor = Callable[[Case, str], bool | None]  # (case, drug) -> must this patient not have it; None: not known
 
 
@@ -49,7 +50,7 @@ def grade_claims(case: Case, reading: Reading, names: Names, stops: StopsFor | N
         elif claim.relation == "cites":
             marks.unverifiable += 1
     if monitors:
-        _monitor_claims(monitors, gold.monitoring, marks)
+        _monitor_claims(monitors, gold, marks)
 
 
 @lru_cache(maxsize=16384)
@@ -150,19 +151,29 @@ def _because_claim(claim: Claim, gold: Gold, marks: Marks) -> None:
         marks.unverifiable += 1
 
 
-def _monitor_claims(stated: list[str], gold: str, marks: Marks) -> None:
-    """What to monitor: gold's own words, or a list that holds them; something else in its place is invented."""
-    if not gold:
+def _monitor_claims(stated: list[str], gold: Gold, marks: Marks) -> None:
+    """What to monitor: gold's own words, or a list that holds them. Something else in its place is invented, unless it
+    is what this drug always needs ("kidney function" for dabigatran): that is true, and not what was asked for."""
+    own = gold.monitoring
+    if not own:
         marks.unverifiable += len(stated)
         return
-    parts = [part for text in stated for part in re.split(r",? and |, ", text) if part]
-    if any(same_phrase(text, gold) for text in (*stated, *parts, " ".join(stated))):
+    parts = [part for text in stated for part in _PARTS.split(text) if part]
+    if any(same_phrase(text, own) for text in (*stated, *parts, " ".join(stated))):
         marks.supported += 1
         marks.elements.add("monitor")
-        whole = re.split(r",? and |, ", gold)
-        marks.unverifiable += sum(not any(same_phrase(part, own) for own in (gold, *whole)) for part in parts)
-    else:
-        marks.contradicted += [f"monitor: {text}" for text in stated]
+        marks.unverifiable += sum(not _is_among(part, (own, *_PARTS.split(own))) for part in parts)
+        return
+    always = [part for text in gold.monitored for part in _PARTS.split(text)]
+    for text in stated:
+        if all(_is_among(part, always) for part in _PARTS.split(text) if part):
+            marks.supported += 1
+        else:
+            marks.contradicted.append(f"monitor: {text}")
+
+
+def _is_among(phrase: str, known: Iterable[str]) -> bool:
+    return any(same_phrase(phrase, own) for own in known)
 
 
 def _instead_claim(case: Case, drug: str, names: Names, stops: StopsFor | None, marks: Marks) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from posology.config import UserError
-from posology.knowledge.fact import Condition, Drug, DrugClass, Fact, Source, Term
+from posology.knowledge.fact import Condition, Drug, DrugClass, Fact, FactType, Source, Term
 from posology.naming import plain
 
 FOLDER = Path(__file__).parent
@@ -126,9 +126,25 @@ class Library:
         """Whether `drug` is `name` or a member of the class `name`."""
         return drug == name or name in self.classes_of(drug)
 
+    @cached_property
+    def _facts(self) -> dict[str, tuple[Fact, ...]]:
+        return {
+            drug: tuple(fact for fact in self.facts if fact.drug == drug or fact.drug_class in known.classes)
+            for drug, known in self.drugs.items()
+        }
+
     def facts_for(self, drug: str) -> tuple[Fact, ...]:
         """The facts written about the drug or one of its classes, in file order."""
-        return tuple(fact for fact in self.facts if fact.drug == drug or fact.drug_class in self.classes_of(drug))
+        return self._facts.get(drug, ())
+
+    @cached_property
+    def _monitored(self) -> dict[str, tuple[str, ...]]:
+        always = ((drug, [f for f in facts if f.type is FactType.MONITORING]) for drug, facts in self._facts.items())
+        return {drug: tuple(dict.fromkeys(f.monitoring for f in facts if not f.when)) for drug, facts in always}
+
+    def monitored(self, drug: str) -> tuple[str, ...]:
+        """What the drug's facts say to monitor whoever takes it: "kidney function" for dabigatran."""
+        return self._monitored.get(drug, ())
 
     def rules_for(self, drug: str) -> tuple[Rule, ...]:
         """The facts that may decide about the drug: its own, its classes', and interactions from the other side."""
