@@ -135,8 +135,8 @@ class Bench:
         elif name == "comeds":
             harmless = self.harmless(drug)
             value = (rng.choice(harmless),) if harmless else ()
-        elif name in ("egfr", "crcl") and (patient.egfr is not None or patient.crcl is not None):
-            value = None  # one figure for the kidney is enough
+        elif name in ("egfr", "crcl") and {patient.egfr, patient.crcl, patient.creatinine_mg_dl} != {None}:
+            value = None  # one figure for the kidney is enough, and another might not go with it
         elif name == "age_years" or not (patient.age_years is not None and patient.age_years < ADULT):
             low, high = _DETAIL_RANGES[name]
             high = 42.0 if name == "age_years" and mother else high

@@ -22,6 +22,7 @@ _AGE = (
     rf"\bage(?:d|s)?{_LINK}{_N}(?: ?(?P<unit>year|yr|month|week)s?)?\b",
     rf"\b{_N} (?P<unit>year|yr|month|week)s? of age\b",
     rf"\b{_N} ?(?P<unit>y)(?:o|/o|rs?)?\b(?! ?/)",
+    rf"\b(?:man|woman|boy|girl|child|patient) of {_N}(?! ?\.?\d| ?(?:kg|kilo|lb|pound|cm|month|week))",
     rf"(?:^|, |\(){_N} (?P<unit>month)s\b",
     rf"(?:^|, |\(){_N} (?P<unit>year)s,? (?=\d|(?:fe)?male\b|(?:wo)?man\b)",  # among a patient's figures: "83 years, 58 kg"
 )
@@ -45,7 +46,7 @@ _NOT_PREGNANT = re.compile(r"\bnot pregnant\b|\bnon-?pregnant\b")
 _TRIMESTER = re.compile(r"\b(first|second|third|1st|2nd|3rd) trimester\b|\btrimester (?:of )?([123])\b")
 _TRIMESTERS = {"first": 1, "second": 2, "third": 3, "1st": 1, "2nd": 2, "3rd": 3, "1": 1, "2": 2, "3": 3}
 _LACTATING = re.compile(r"\b(?:breast-?feed(?:ing|s)?|lactating|lactation|nursing (?:mother|a baby|her))\b")
-_GENE = r"(?P<gene>cyp\d[a-z]\d{1,2}|dpyd|tpmt|nudt15|slco1b1|vkorc1|g6pd|hla-[ab]\*? ?\d\d:\d\d)"
+_GENE = r"(?P<gene>cyp\d[a-z]\d{1,2}|abcg2|dpyd|tpmt|nudt15|slco1b1|vkorc1|g6pd|hla-[ab]\*? ?\d\d:\d\d)"
 _PHENOTYPE = (
     r"(?P<phenotype>(?:poor|intermediate|normal|rapid|ultra-?rapid|extensive) metaboli[sz]er|"
     r"(?:poor|decreased|normal|increased) function|positive|negative)"
