@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from posology.curriculum.patients import is_plausible
 from posology.curriculum.situations import Bench, Situation, near_misses, numbers_of
 from posology.curriculum.splits import number_group
 from posology.curriculum.supply import Supply
@@ -47,20 +48,29 @@ def test_a_dose_for_adults_is_asked_for_the_old_and_for_children_too(library: Li
     assert all(other.fact_id != adult.fact_id for other in found)
 
 
-def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_a_medicine_that_decides_nothing(
+def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_something_that_decides_nothing(
     library: Library,
 ) -> None:
     supply = Supply.make(library, 0, facts_limit=300)
     near = [(target, found) for target, every in supply.near.items() for found in every]
     decided_by = {(target, s.patient): s.fact_id for target, every in supply.pools.items() for s in every}
     beside = [(t, s) for t, s in near if s.patient.comeds and (t, replace(s.patient, comeds=())) in decided_by]
-    assert len(beside) > 30 and len(near) - len(beside) > 100
+    weighed = [
+        (t, s)
+        for t, s in near
+        if s.patient.weight_kg is not None and (t, replace(s.patient, weight_kg=None)) in decided_by
+    ]
+    weighed = [(t, s) for t, s in weighed if t.number_field != "weight_kg"]
+    assert len(beside) > 30 and len(weighed) > 30 and len(near) - len(beside) - len(weighed) > 100
+    for target, found in weighed:
+        assert found.fact_id == decided_by[target, replace(found.patient, weight_kg=None)]
+        assert library.is_weighed(found.drug) and is_plausible(found.patient)
     for target, found in beside:
         assert found.fact_id == decided_by[target, replace(found.patient, comeds=())]
         assert set(found.patient.comeds) <= set(supply.bench.harmless(found.drug))
     for target, found in near:
         assert target.number_field
-        if (target, found) in beside:
+        if (target, found) in (*beside, *weighed):
             continue
         twins = [
             s for s in supply.pools[target]
