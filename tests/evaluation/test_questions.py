@@ -65,6 +65,10 @@ def library() -> Library:
         ("Simvastatin with diltiazem in the UK?", "simvastatin", {"comeds": ("diltiazem",), "jurisdiction": "UK"}),
         ("Can my patient take zorbatrix with warfarin?", "zorbatrix", {"comeds": ("warfarin",)}),
         ("What is known about metformin?", "metformin", {}),
+        ("Warfarin for a man of 82?", "warfarin", {"age_years": 82.0, "sex": "male"}),
+        ("Warfarin for a man of 82 kg?", "warfarin", {"weight_kg": 82.0, "sex": "male"}),
+        ("Amoxicillin for a boy of 7 months, 8 kg?", "amoxicillin", {"age_years": 7 / 12, "sex": "male", "weight_kg": 8.0}),
+        ("Rosuvastatin with ABCG2 poor function?", "rosuvastatin", {"genotypes": (Genotype("ABCG2", "poor function"),)}),
     ],
 )  # fmt: skip
 def test_questions_by_hand(question: str, drug: str, fields: dict[str, Any], library: Library) -> None:

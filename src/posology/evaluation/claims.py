@@ -1,8 +1,9 @@
 """Grade an answer's claims against gold: supported, contradicted or unverifiable.
 
 A claim is contradicted where gold says something else about the same thing: another threshold on the same side, a
-number that is not this patient's, another mechanism, something else to monitor than gold and the drug's own facts say,
-a drug instead that this patient must not have. A claim on which gold is silent is unverifiable: counted, and no reason to fail an answer.
+number that is not this patient's, another mechanism, something to monitor that neither gold nor the drug's own facts
+name, a drug instead that this patient must not have. A claim on which gold is silent is unverifiable: counted, and no
+reason to fail an answer.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ _AGE = (
     rf"\bage(?:d|s)?{_LINK}{_N}(?: ?(?P<unit>year|yr|month|week)s?)?\b",
     rf"\b{_N} (?P<unit>year|yr|month|week)s? of age\b",
     rf"\b{_N} ?(?P<unit>y)(?:o|/o|rs?)?\b(?! ?/)",
-    rf"\b(?:man|woman|boy|girl|child|patient) of {_N}(?! ?\.?\d| ?(?:kg|kilo|lb|pound|cm|month|week))",
+    rf"\b(?:man|woman|boy|girl|child|patient) of {_N}(?!\.?\d| ?-?(?:kg|kilo|lb|pound|cm))(?: (?P<unit>year|month|week)s?)?",
     rf"(?:^|, |\(){_N} (?P<unit>month)s\b",
     rf"(?:^|, |\(){_N} (?P<unit>year)s,? (?=\d|(?:fe)?male\b|(?:wo)?man\b)",  # among a patient's figures: "83 years, 58 kg"
 )
