@@ -203,9 +203,6 @@ class DpoConfig(StageConfig):
     own_mistakes: bool = Field(
         False, description="where the model's own sampled answer is wrong, it is the rejected one"
     )
-    own_omissions: float = Field(
-        0.0, ge=0, le=1, description="share of its own right but incomplete answers that are rejected as well"
-    )
     lora: LoraConfig = LoraConfig()
 
 

@@ -1,4 +1,4 @@
-"""DPO against what the model itself says wrong, or leaves out."""
+"""DPO against what the model itself says wrong."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import pytest
 
 from posology.config import DataConfig
 from posology.curriculum.preferences import make_preferences
-from posology.curriculum.records import Preference
 from posology.curriculum.supply import Supply
 from posology.knowledge.library import load_library
 from posology.recipes.dpo import is_mistake
-from posology.recipes.materials import encode_pairs
-from posology.text.chat import encode_dialogue
 from posology.text.spans import with_working
-from posology.text.tokenizer import train_tokenizer
 
 COMPLETE = (
     "Adjust the dose of amoxicillin: <|calc|>min(20*45/2,875)<|equals|>450<|/calc|> mg every 12 h. The weight of 20 kg is "
@@ -49,16 +45,3 @@ def test_no_expert_answer_is_a_mistake_and_wrong_ones_are() -> None:
         chosen, rejected = (with_working(pair.working, answer) for answer in (pair.chosen, pair.rejected))
         assert not is_mistake(chosen, pair.complete), pair
         assert is_mistake(rejected, pair.complete) == (pair.corruption not in right_too), pair
-
-
-def test_against_the_models_own_answer_stands_the_complete_one() -> None:
-    pair = Preference(
-        "Amoxicillin?", "Avoid it.", "It is ok.", "verdict_down", "renal", "amoxicillin", (), "x", "train", "",
-        "Avoid it. Monitor kidney function.",
-    )  # fmt: skip
-    tokenizer = train_tokenizer(["Amoxicillin? Avoid it. It is ok. Monitor kidney function."] * 4, 300)
-    said = encode_dialogue(tokenizer, pair.prompt, "Avoid")
-    pairs, dropped = encode_pairs(tokenizer, [pair, pair], 200, {1: said})
-    right = [encode_dialogue(tokenizer, pair.prompt, answer) for answer in (pair.chosen, pair.complete)]
-    wrong = [encode_dialogue(tokenizer, pair.prompt, pair.rejected), said]
-    assert dropped == 0 and [one.chosen for one in pairs] == right and [one.rejected for one in pairs] == wrong

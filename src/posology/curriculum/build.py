@@ -67,7 +67,7 @@ def read_curriculum(folder: Path) -> Curriculum:
 
 
 def _tupled(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {**row, **{name: tuple(row[name]) for name in names}}
+    return {**row, **{name: tuple(row.get(name, ())) for name in names}}  # older runs lack some
 
 
 def _case(row: Mapping[str, Any]) -> Case:

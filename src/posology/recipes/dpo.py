@@ -1,10 +1,8 @@
 """Direct preference optimisation from the fine-tuned model, which is also the frozen reference.
 
 With `dpo.own_mistakes` the model first answers each question once, at temperature 1. Where it says anything that an
-expert would not, that answer is the rejected one, and the expert's complete one is chosen: an edit that it would hardly
-ever write teaches it little. With `dpo.own_omissions` so is a share of the answers that are right and leave something
-out. (Self-play fine-tuning, Chen et al. 2024, "SPIN", arXiv:2401.01335, rejects all of the model's own answers. The more
-is asked of completeness, the more is said, and a little more of it wrongly: docs/LOG.md.)
+expert would not, that answer is the rejected one: an edit that it would hardly ever write teaches it little. (Self-play
+fine-tuning, Chen et al. 2024, "SPIN", rejects all of the model's own answers; here only what is wrong is.)
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from posology.config import DpoConfig, RunConfig, UserError
+from posology.config import RunConfig, UserError
 from posology.curriculum.records import Preference
 from posology.files import read_jsonl, write_jsonl
 from posology.models.device import device_of, pick_device
@@ -40,7 +38,7 @@ from posology.training.engine import open_engine
 from posology.training.fit import fit
 from posology.training.progress import Progress
 
-OWN = "own_answers.jsonl"
+MISTAKES = "own_mistakes.jsonl"
 WATCHED = 128  # held-out pairs of each split in the held-out figures
 
 
@@ -64,14 +62,14 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     reference = None if lora else load_language_model(parent.path, tokenizer=tokenizer.fingerprint, device=home)
     positions = policy.config.max_position_embeddings
     chosen = [preference for preference in preferences if preference.split == "train"]
-    own: dict[int, Encoded] = {}
-    if settings.own_mistakes or settings.own_omissions:
+    mistakes: dict[int, Encoded] = {}
+    if settings.own_mistakes:
         chosen = stream(config.seed, "dpo", "pairs").sample(
             chosen, min(settings.fit.steps * settings.pairs, len(chosen))
         )
-        engine.alone(lambda: _write_own(stage, policy, tokenizer, chosen, config, settings))
-        own = _read_own(stage, tokenizer, chosen)
-    train, dropped = encode_pairs(tokenizer, chosen, positions, own)
+        engine.alone(lambda: _write_mistakes(stage, policy, tokenizer, chosen, config))
+        mistakes = _read_mistakes(stage, tokenizer, chosen)
+    train, dropped = encode_pairs(tokenizer, chosen, positions, mistakes)
     heldout = {
         name: encode_pairs(tokenizer, (p for p in preferences if p.split == name), positions)[0][:WATCHED]
         for name in ("heldout_wordings", "heldout_facts")
@@ -82,7 +80,9 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
         precision=pick_precision(settings.fit.precision, device.type), micro_batches=settings.fit.micro_batches,
         engine=engine,
     )  # fmt: skip
-    stage.note(parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped, own_answers=len(own))
+    stage.note(
+        parents={parent.name: parent.digest}, pairs=len(train), dropped_pairs=dropped, own_mistakes=len(mistakes)
+    )
     fit(
         objective, settings.fit, stage, seed=config.seed, fingerprint=made_of, progress=progress,
         save_final=language_model_saver(tokenizer), answers=fixed_answers(policy, tokenizer), engine=engine,
@@ -90,11 +90,10 @@ def dpo(config: RunConfig, run: Run, progress: Progress | None = None) -> Stage:
     return stage
 
 
-def _write_own(
-    stage: Stage, policy: Any, tokenizer: Tokenizer, preferences: Sequence[Preference], config: RunConfig,
-    settings: DpoConfig,
-) -> None:  # fmt: skip
-    """Of one sampled answer to each question those that are rejected: their tokens, and which are the model's own."""
+def _write_mistakes(
+    stage: Stage, policy: Any, tokenizer: Tokenizer, preferences: Sequence[Preference], config: RunConfig
+) -> None:
+    """Of one sampled answer to each question those that are wrong: their tokens, and which are the model's own."""
     rows = config.evaluation.rows
     rollout = sample(
         policy, [encode_prompt(tokenizer, preference.prompt) for preference in preferences], pad=tokenizer.pad,
@@ -102,20 +101,16 @@ def _write_own(
         seed=seed_of(config.seed, "own mistakes"), rows=rows, precision=pick_precision(device=device_of(policy).type),
         companion=with_engine(tokenizer),
     )  # fmt: skip
-    rng = stream(config.seed, "dpo", "own omissions")
-    found = []
-    for number, (preference, ids, own) in enumerate(zip(preferences, rollout.ids, rollout.own, strict=True)):
-        answer, complete, drawn = tokenizer.decode(ids), preference.complete, rng.random() < settings.own_omissions
-        wrong = is_mistake(answer, complete)
-        if complete and (settings.own_mistakes if wrong else drawn and is_mistake(complete, answer)):
-            found.append({"pair": number, "ids": ids, "own": own})
-    write_jsonl(stage.path / OWN, found)
+    found = [
+        {"pair": number, "ids": ids, "own": own}
+        for number, (preference, ids, own) in enumerate(zip(preferences, rollout.ids, rollout.own, strict=True))
+        if preference.complete and is_mistake(tokenizer.decode(ids), preference.complete)
+    ]
+    write_jsonl(stage.path / MISTAKES, found)
 
 
 def is_mistake(answer: str, complete: str) -> bool:
-    """Whether an answer says anything that the complete one does not; what it leaves out is no mistake.
-
-    The other way round: whether it leaves anything out."""
+    """Whether an answer says anything that the complete one does not; what it leaves out is no mistake."""
     return not _sentences(answer) <= _sentences(complete)
 
 
@@ -123,9 +118,9 @@ def _sentences(answer: str) -> set[str]:
     return set(re.split(r"(?<=\.)\s+", strip_spans(answer).strip()))
 
 
-def _read_own(stage: Stage, tokenizer: Tokenizer, preferences: Sequence[Preference]) -> dict[int, Encoded]:
+def _read_mistakes(stage: Stage, tokenizer: Tokenizer, preferences: Sequence[Preference]) -> dict[int, Encoded]:
     found = {}
-    for row in read_jsonl(stage.path / OWN):
+    for row in read_jsonl(stage.path / MISTAKES):
         prompt = encode_prompt(tokenizer, preferences[row["pair"]].prompt)
         found[row["pair"]] = Encoded([*prompt, *row["ids"]], [False] * len(prompt) + row["own"])
     return found

@@ -127,19 +127,17 @@ def encode_pairs(
     tokenizer: Tokenizer,
     preferences: Iterable[Preference],
     positions: int,
-    own: Mapping[int, Encoded] | None = None,
+    instead: Mapping[int, Encoded] | None = None,
 ) -> tuple[list[Pair], int]:
-    """Pairs whose two sides both fit, and how many did not: a pair is never cut in half. `own`: rejected answers of the
-    model's own, by the preference's number; against them stands the complete one."""
-    own = own or {}
+    """Pairs whose two sides both fit, and how many did not: a pair is never cut in half. `instead`: other rejected
+    answers, by the preference's number."""
     pairs, dropped = [], 0
     for number, preference in enumerate(preferences):
-        right = preference.complete if number in own else preference.chosen
         chosen, rejected = (
             encode_dialogue(tokenizer, preference.prompt, with_working(preference.working, answer))
-            for answer in (right, preference.rejected)
+            for answer in (preference.chosen, preference.rejected)
         )
-        rejected = own.get(number, rejected)
+        rejected = (instead or {}).get(number, rejected)
         if max(len(chosen), len(rejected)) > positions:
             dropped += 1
         else:
