@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from posology.curriculum.build import Curriculum
 from posology.curriculum.patients import is_plausible
 from posology.curriculum.situations import Bench, Situation, near_misses, numbers_of
 from posology.curriculum.splits import number_group
@@ -82,3 +83,17 @@ def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_some
             == "train"
         )
         assert not supply.bench.reserved(found.judgement, found.patient)  # S3 keeps its members
+
+
+def test_no_patient_is_asked_about_whose_numbers_do_not_go_together(library: Library, curriculum: Curriculum) -> None:
+    """A weight goes with the age, and no other kidney figure is told beside a creatinine."""
+    supply = Supply.make(library, 0, facts_limit=0)
+    every = [s.patient for found in (*supply.pools.values(), *supply.near.values()) for s in found]
+    asked = [case.patient for case in curriculum.cases if case.split != "hand"]
+    every += [
+        Patient(age_years=p["age_years"], weight_kg=p["weight_kg"]) for p in asked if {"age_years", "weight_kg"} <= {*p}
+    ]
+    weighed = [p for p in every if p.weight_kg is not None and p.age_years is not None]
+    assert len(weighed) > 300 and all(is_plausible(patient) for patient in weighed)
+    measured = [patient for patient in every if patient.creatinine_mg_dl is not None]
+    assert len(measured) > 10 and all(patient.egfr is patient.crcl is None for patient in measured)
