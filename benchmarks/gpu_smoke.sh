@@ -22,7 +22,7 @@ failed=0
 
 posology() { # in the process's own words, or with torch told to be deterministic where SET is 1
   if [ "${SET:-}" = 1 ]; then
-    timeout -k 5 "${LIMIT:-150}" "$python" -c 'import torch; torch.use_deterministic_algorithms(True, warn_only=True)
+    timeout -k 5 "${LIMIT:-150}" "$python" -c 'import torch; torch.use_deterministic_algorithms(True, warn_only=False)
 from posology.cli import main; main()' "$@"
   else
     timeout -k 5 "${LIMIT:-150}" "$python" -m posology "$@"

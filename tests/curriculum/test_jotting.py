@@ -45,6 +45,13 @@ def test_haste_drops_capitals_and_small_words_alone() -> None:
     assert all("metformin" in text and "28" in text for text in made)
 
 
+def test_haste_leaves_a_grade_where_it_is() -> None:
+    question = "A woman with Child-Pugh A liver disease takes a statin. A problem?"
+    made = {hasty(question, random.Random(seed)) for seed in range(400)}
+    assert {question, "woman with Child-Pugh A liver disease takes statin. problem?"} <= made
+    assert all("child-pugh a " in text.lower() for text in made)
+
+
 def test_jotted_questions_say_all_that_the_plain_ones_say() -> None:
     slots = Slots("metformin", PATIENT)
     made = [ask("renal", slots, "train", random.Random(seed)) for seed in range(400)]

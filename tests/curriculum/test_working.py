@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -15,8 +16,9 @@ from posology.curriculum.supply import Supply
 from posology.curriculum.working import looked_up, working
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Bound, Library
-from posology.knowledge.patient import Patient
+from posology.knowledge.patient import Allergy, Patient
 from posology.text.formulary import DOSE, Formulary, is_lookup
+from posology.text.quoting import is_comparable, may_begin
 from posology.text.spans import CALC, END_CALC, EQUALS, worked
 
 
@@ -45,6 +47,21 @@ from posology.text.spans import CALC, END_CALC, EQUALS, worked
         ),
         ("omeprazole", Patient(age_years=1), ["age 1 is from 1 to 17 (limits 1 and 17)"]),
         ("quinotrexate", Patient(egfr=28), []),
+        ("rivaroxaban", Patient(child_pugh="A"), ["Child-Pugh A is better than B (limit B)"]),
+        ("celecoxib", Patient(child_pugh="C"), ["Child-Pugh C is C or worse (limits B and C)"]),
+        (
+            "losartan",
+            Patient(egfr=50, child_pugh="B"),
+            [
+                "eGFR 50 is from 30 to 60 (limits 30 and 60)",
+                "Child-Pugh B is better than C (limit C)",
+            ],
+        ),
+        ("tizanidine", Patient(child_pugh="B"), ["Child-Pugh B"]),  # whatever the grade
+        ("allopurinol", Patient(child_pugh="B"), []),  # no fact asks for it
+        ("cephalexin", Patient(allergies=(Allergy("penicillin", "mild"),)), ["allergy penicillin, mild"]),
+        ("cephalexin", Patient(allergies=(Allergy("penicillin"),)), ["allergy penicillin"]),
+        ("gabapentin", Patient(allergies=(Allergy("penicillin"),)), []),
     ],
 )
 def test_the_limits_of_the_asked_medicine(drug: str, patient: Patient, said: list[str], library: Library) -> None:
@@ -144,3 +161,18 @@ def test_what_an_expert_looks_up_may_be_written(curriculum: Curriculum, supply: 
         assert supply.formulary.may_begin(first[1], supply.formulary.named(question)), (question, first[1])
         assert supply.formulary.left_out(first[2], question) == [], (question, first[2])
     assert lookups > 1000
+
+
+def test_every_working_is_one_that_its_question_lets_a_model_write(curriculum: Curriculum, library: Library) -> None:
+    """Whatever training and exam do to a wording, what the expert copies is still there to be copied."""
+    known = Formulary(library.drug_names)
+    asked = [(d.prompt, d.working) for d in curriculum.dialogues] + [(c.question, c.working) for c in curriculum.cases]
+    kinds = Counter[str]()
+    for question, text in asked:
+        for expression in re.findall(rf"{re.escape(CALC)}(.*?)(?:{re.escape(EQUALS)}|{re.escape(END_CALC)})", text):
+            if is_lookup(expression):
+                assert known.may_begin(expression, known.named(question)), (question, expression)
+            else:
+                assert is_comparable(question) and may_begin(expression, question), (question, expression)
+            kinds[expression.partition(" ")[0]] += 1
+    assert min(kinds["eGFR"], kinds["age"], kinds["Child-Pugh"], kinds["allergy"]) > 20, kinds

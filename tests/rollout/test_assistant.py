@@ -151,6 +151,14 @@ def test_a_medicine_of_the_question_that_the_working_leaves_out_is_added(tokeniz
     assert known.decode(tokens) == " aspirin, warfarin<|/calc|>"
 
 
+def test_a_slip_of_the_models_own_is_no_medicine_of_the_question(tokenizer: Tokenizer) -> None:
+    known = replace(tokenizer, formulary=Formulary({name: name for name in ("warfarin", "azithromycin")}))
+    for question, value in (("Warfarin?", " unknown, warfarin"), ("Arithromycin?", " azithromycin")):
+        turn = with_engine(known)(encode_prompt(known, question))
+        *_, tokens = [turn.take(token) for token in known.encode_answer("<|calc|>arithromycin<|equals|>")]
+        assert known.decode(tokens) == f"{value}<|/calc|>"
+
+
 def test_another_medicine_of_the_question_does_not_stand_in_for_the_asked_one(tokenizer: Tokenizer) -> None:
     known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin", "asa": "aspirin"}))
     turn = with_engine(known)(encode_prompt(known, "Can I add zorbamol to ASA?"))

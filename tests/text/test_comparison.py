@@ -24,6 +24,9 @@ from posology.text.comparison import Comparison, compare, expression, limit_list
         ("CrCl30?30,≤30", "30", "exactly 30"),
         ("creatinine1.6?1.5", "1.5", "1.5 or above"),
         ("age9?45,12", "<12", "below 12"),  # a model may write the limits in any order
+        ("Child-Pugh A?B", "<B", "better than B"),
+        ("Child-Pugh B?C,B", "B", "B or worse, better than C"),
+        ("Child-Pugh C?B", "B", "B or worse"),
     ],
 )
 def test_worked_by_hand(text: str, result: str, words: str) -> None:
@@ -37,15 +40,34 @@ def test_for_people() -> None:
     assert spelled_out("age70?65") == "age 70 is 65 or above (limit 65)"
     assert spelled_out(" eGFR?30") == "eGFR?30"
     assert spelled_out("weight43?") == "weight 43"
+    assert spelled_out("Child-Pugh C?B,C") == "Child-Pugh C is C or worse (limits B and C)"
+    assert spelled_out("allergy penicillin, severe delayed?") == "allergy penicillin, severe delayed"
 
 
 def test_a_number_without_limits_is_itself() -> None:
     assert compare("weight 9.5?") == "9.5" and expression("weight", "9.5", []) == "weight 9.5?"
+    assert compare("Child-Pugh B?") == "B" and compare("allergy penicillin, mild?") == "penicillin, mild"
 
 
 @pytest.mark.parametrize(
     "junk",
-    ["", "28?30", "eGFR28", "eGFR?", "eGFR28?,", "eGFR28?30,", "eGFR-3?30", "eGFR28?30?45", "e28?" + "3," * 150 + "3"],
+    [
+        "",
+        "28?30",
+        "eGFR28",
+        "eGFR?",
+        "eGFR28?,",
+        "eGFR28?30,",
+        "eGFR-3?30",
+        "eGFR28?30?45",
+        "e28?" + "3," * 150 + "3",
+        "Child-Pugh D?B",
+        "Child-Pugh B?30",
+        "eGFR 28?B",
+        "Child-Pugh ?B",
+        "allergy ?",
+        "allergy penicillin?30",
+    ],
 )
 def test_junk_is_a_calculator_error(junk: str) -> None:
     with pytest.raises(CalculatorError):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from posology.text.comparison import expression
-from posology.text.quoting import compares, has_number, may_begin
+from posology.text.quoting import compares, is_comparable, may_begin
 
 QUESTION = "A nine-year-old takes 12.5 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
 
@@ -74,7 +74,7 @@ def test_where_nothing_else_is_left_any_number_may_stand() -> None:
     "written", ["", " Coum", " Coumadin, aspirin", "eGFR", "weight ", " agenerase", "5*45", "min(30*2,4)"]
 )
 def test_names_and_calculations_are_the_models(written: str) -> None:
-    assert may_begin(written, "Warfarin?")
+    assert may_begin(written, "Warfarin at 50?")
 
 
 def test_what_compares_a_quantity() -> None:
@@ -83,4 +83,55 @@ def test_what_compares_a_quantity() -> None:
 
 
 def test_whether_anything_can_be_compared() -> None:
-    assert has_number(NAMED) and has_number("A nine-year-old?") and not has_number("Warfarin after a stroke?")
+    assert is_comparable(NAMED) and is_comparable("A nine-year-old?") and not is_comparable("Warfarin after a stroke?")
+
+
+@pytest.mark.parametrize(
+    ("question", "grade"),
+    [
+        ("a man with Child-Pugh B liver disease", "B"), ("the Child-Pugh class is C", "C"), ("in _child-pugh class a_?", "A"),
+        ("Child Pugh score: B", "B"),
+    ],
+)  # fmt: skip
+def test_a_grade_is_the_letter_that_is_said(question: str, grade: str) -> None:
+    allowed = [letter for letter in "ABC" if may_begin(expression("Child-Pugh", letter, ["B"]), question)]
+    assert allowed == [grade] and may_begin("Child-Pugh ", question) and is_comparable(question)
+
+
+@pytest.mark.parametrize(
+    "question", ["a child with liver disease", "Child-Pugh liver disease", "class B", "a Child-Pugh Buddy"]
+)
+def test_no_grade_is_written_where_none_is_said(question: str) -> None:
+    assert not may_begin("Child-Pugh ", question) and not is_comparable(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "allergies"),
+    [
+        ("Should someone (cephalosporin allergy (mild)) have cephalexin?", ["cephalosporin, mild"]),
+        ("one with anaphylaxis to penicillin", ["penicillin, immediate"]),
+        ("who is allergic to proton pump inhibitors", ["proton pump inhibitor"]),
+        ("a severe delayed reaction to beta blocker", ["beta blocker, severe delayed"]),
+        ("iodine allergy, and a mild penicillin allergy", ["iodine", "penicillin, mild"]),
+        ("Penicillin gave him hives. Amoxicillin now?", ["penicillin, immediate"]),
+    ],
+)
+def test_an_allergy_is_one_that_is_said(question: str, allergies: list[str]) -> None:
+    for words in allergies:
+        written = expression("allergy", words, [])
+        assert all(may_begin(written[:end], question) for end in range(len(written) + 1))
+    for words in ("sulfonamide", f"{allergies[0].partition(',')[0]}, unheard of", "aspirin, mild"):
+        assert not may_begin(expression("allergy", words, []), question)
+    assert is_comparable(question)
+
+
+def test_no_allergy_is_written_where_none_is_said() -> None:
+    assert not may_begin("allergy ", "Can my patient take amoxicillin?")
+    assert may_begin("allergy", "Can I give allergy pills?")  # a name of a lookup may begin so
+
+
+def test_no_quantity_is_written_where_no_number_is_said() -> None:
+    assert not any(
+        may_begin(name, "amoxicillin, Child-Pugh B, for mild infection?") for name in ("age", "weight", "CrCl")
+    )
+    assert not is_comparable("Can my patient take amoxicillin for mild to moderate infection?")

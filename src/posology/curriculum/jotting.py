@@ -55,7 +55,7 @@ _BRACKETS = (
 _VALUES = (" ", " ", ": ", " = ", "=", " is ", " of ", " now ", " about ", " at ", ":")
 _LABORATORY = re.compile(r"(eGFR|CrCl|creatinine clearance|creatinine) (?=\d)")
 _YEARS = re.compile(r"\b(?P<article>[Aa])n? (?P<age>\d+)-year-old (?P<who>man|woman|boy|girl|child|patient)\b")
-_SMALL = re.compile(r"\b(?:a|an|the|my|is|has|I|do|please) ", re.IGNORECASE)
+_SMALL = re.compile(r"\b(?:(?i:an|the|my|is|has|i|do|please)|a|(?<![^.?!] )A) ")  # not the A of "Child-Pugh A"
 
 
 def joiner(rng: random.Random) -> str:

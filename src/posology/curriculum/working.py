@@ -1,27 +1,28 @@
-"""The working before an answer: which medicines are asked about, and each of the patient's numbers against the limits
-that the asked medicine has for it.
+"""The working before an answer: which medicines are asked about, each of the patient's numbers and the grade of the liver
+against the limits that the asked medicine has for it, and the allergies that matter to it.
 
 The medicines are written as the question has them, and the engine says by which names they are known
 (text/formulary.py): what follows is said of a name that stands next to it, and of none that is not known.
 
 A limit is a bound of any fact that may decide about the medicine: whatever the question, metformin's are eGFR 30 and
 45. The model learns them by heart and the engine compares (text/comparison.py), so that a number never seen in
-training falls on the right side.
+training falls on the right side. One letter or one word decides as numbers do (Child-Pugh B, a penicillin or a
+cephalosporin), and is misread as numbers are: so it is copied, too, and held to the question (text/quoting.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from posology.curriculum.mentions import age_words
 from posology.knowledge.library import Bound, Library
-from posology.knowledge.patient import Patient
+from posology.knowledge.patient import Allergy, Patient
 from posology.knowledge.units import number
 from posology.text.calculator import CalculatorError
-from posology.text.comparison import AT_MOST, MONTHS, YEAR, compare, expression
+from posology.text.comparison import ALLERGY, AT_MOST, GRADES, LIVER, MONTHS, YEAR, compare, expression
 from posology.text.formulary import Formulary, lookup
 from posology.text.references import AGE, WEIGHT
-from posology.text.spans import span
+from posology.text.spans import CALC, END_CALC, span
 
 _KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
 ADULT = 18.0
@@ -40,7 +41,7 @@ def looked_up(names: Sequence[str], known: Formulary, *, dose: bool = False) -> 
 
 
 def working(drug: str, patient: Patient, library: Library) -> str:
-    """The comparisons as spans, kidney before age before weight; "" for a medicine without facts or limits.
+    """The spans under the lookup: kidney, liver, allergies, age, weight; "" for a medicine without facts or limits.
 
     The weight stands last, next to the dose that is worked out from it, and is told for each medicine that has such a
     dose, with or without limits: an age that stood there was taken for it.
@@ -49,18 +50,33 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     """
     limits = library.limits_for(drug)
     asked = [(name, getattr(patient, field), limits.get(field, frozenset())) for field, name in _KIDNEY.items()]
+    told = [_compared(name, number(value), bounds) for name, value, bounds in asked if value is not None and bounds]
+    if patient.child_pugh is not None and "child_pugh" in limits:
+        told.append(_compared(LIVER, patient.child_pugh, limits["child_pugh"], _grade))
+    if library.asks_allergies(drug):
+        told += map(_copied, patient.allergies)
     if patient.age_years is not None:
-        asked.append(_age(patient.age_years, limits))
-    told = [_compared(name, value, bounds) for name, value, bounds in asked if value is not None and bounds]
+        name, value, bounds = _age(patient.age_years, limits)
+        told += [_compared(name, number(value), bounds)] if bounds else []
     weights = limits.get("weight_kg", frozenset())
     if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
-        told.append(_compared(WEIGHT, patient.weight_kg, weights))
+        told.append(_compared(WEIGHT, number(patient.weight_kg), weights))
     return "".join(told)
 
 
-def _compared(name: str, value: float, bounds: Iterable[Bound]) -> str:
-    asked = expression(name, number(value), [f"{AT_MOST if b.closed else ''}{number(b.at)}" for b in sorted(bounds)])
+def _compared(name: str, value: str, bounds: Iterable[Bound], shown: Callable[[float], str] = number) -> str:
+    asked = expression(name, value, [f"{AT_MOST if b.closed else ''}{shown(b.at)}" for b in sorted(bounds)])
     return span(asked, compare(asked))
+
+
+def _grade(place: float) -> str:
+    return GRADES[int(place) - 1]
+
+
+def _copied(allergy: Allergy) -> str:
+    """``<|calc|>allergy penicillin, mild?<|/calc|>``: there is nothing to work out."""
+    words = allergy.allergen if allergy.reaction == "unknown" else f"{allergy.allergen}, {allergy.reaction}"
+    return f"{CALC}{expression(ALLERGY, words, [])}{END_CALC}"
 
 
 def _age(age_years: float, limits: dict[str, frozenset[Bound]]) -> tuple[str, float, frozenset[Bound]]:

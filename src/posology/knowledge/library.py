@@ -155,8 +155,18 @@ class Library:
         return {drug: _index_limits(self.rules_for(drug)) for drug in self.drugs}
 
     def limits_for(self, drug: str) -> dict[str, frozenset[Bound]]:
-        """The bounds, by the patient's field, of every number on which a verdict about the drug may turn."""
+        """The bounds, by the patient's field, of every number on which a verdict about the drug may turn; Child-Pugh
+        counts A = 1, B = 2, C = 3, and has an entry without bounds where facts ask for it and all grades are alike."""
         return self._limits.get(drug, {})
+
+    @cached_property
+    def _asking_allergies(self) -> frozenset[str]:
+        asked = ((drug, part.kind) for drug in self.drugs for rule in self.rules_for(drug) for part in rule.when)
+        return frozenset(drug for drug, kind in asked if kind == "allergy")
+
+    def asks_allergies(self, drug: str) -> bool:
+        """Whether some fact about the drug turns on an allergy."""
+        return drug in self._asking_allergies
 
     @cached_property
     def _weighed(self) -> frozenset[str]:
@@ -211,7 +221,12 @@ def _index_limits(rules: Iterable[Rule]) -> dict[str, frozenset[Bound]]:
     found: dict[str, set[Bound]] = {}
     deciding = [rule for rule in rules if rule.fact.view == "primary" and rule.fact.verdict is not None]
     for condition in (part for rule in deciding for whole in rule.when for part in (whole, *whole.parts)):
-        if condition.kind == "number" and condition.field != "trimester":
+        if condition.kind == "child_pugh":
+            low = None if condition.low is None else condition.low + condition.low_open
+            above = None if condition.high is None else condition.high + (not condition.high_open)
+            bounds = found.setdefault(condition.field, set())
+            bounds |= {Bound(grade) for grade in (low, above) if grade is not None and 1 < grade <= len("ABC")}
+        elif condition.kind == "number" and condition.field != "trimester":
             bounds = found.setdefault(condition.field, set())
             bounds |= {Bound(condition.low, condition.low_open)} if condition.low is not None else set()
             bounds |= {Bound(condition.high, not condition.high_open)} if condition.high is not None else set()

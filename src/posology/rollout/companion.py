@@ -7,8 +7,8 @@ from functools import cached_property
 
 from posology.rollout.sampler import Companion
 from posology.text.calculator import CalculatorError
-from posology.text.formulary import is_lookup
-from posology.text.quoting import compares, has_number, may_begin
+from posology.text.formulary import UNKNOWN, is_lookup
+from posology.text.quoting import compares, is_comparable, may_begin
 from posology.text.spans import work_out
 from posology.text.tokenizer import Tokenizer
 
@@ -16,7 +16,7 @@ from posology.text.tokenizer import Tokenizer
 @dataclass
 class EngineTurn:
     """One answer with the engine (text/spans.py) at the model's side: what it works out is written into the answer, and
-    the working is held to the question: its numbers (text/quoting.py) and its medicines (text/formulary.py).
+    the working is held to the question: its numbers, grades and allergies (text/quoting.py) and its medicines (text/formulary.py).
 
     After ``<|equals|>`` come the value of the expression and the closing mark; the mark alone for what cannot be worked
     out.
@@ -32,7 +32,7 @@ class EngineTurn:
         if not self.working:
             return True
         if self.opened < 0:  # what is opened after the lookup is a comparison
-            return token != self.tokenizer.calc or not self.answer or has_number(self.question)
+            return token != self.tokenizer.calc or not self.answer or is_comparable(self.question)
         written = self.tokenizer.decode([*self.answer[self.opened :], token])
         if token == self.tokenizer.end or not may_begin(written, self.question):
             return False
@@ -68,6 +68,8 @@ class EngineTurn:
         except CalculatorError:
             return [self.tokenizer.endcalc]
         if is_lookup(self._expression):
+            there = (name if self._named.get(name.strip()) else f" {UNKNOWN}" for name in value.split(","))
+            value = ",".join(there)  # a slip of the model's own is no medicine of the question
             value += "".join(f", {name}" for name in known.left_out(value, self.question))
         return [*self.tokenizer.encode_text(value), self.tokenizer.endcalc]
 

@@ -1,12 +1,15 @@
 """Comparisons: how far a patient's number reaches among a medicine's limits. The engine works them out (spans.py).
 
-    comparison = name number "?" (limit ("," limit)*)?
-    limit      = number | "≤" number
+    comparison = name value "?" (limit ("," limit)*)?
+    value      = number | grade | words (of an allergy, which has no limits)
+    limit      = number | "≤" number | grade
+    grade      = "A" | "B" | "C" (Child-Pugh: A is the mildest)
 
 A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
 value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR 28?30,45``
 gives "<30", 30 gives "30", and 50 gives "45". Without limits it is the number itself: the weight that a dose is worked
-out from. So short because each token of it is a token less to learn from.
+out from. So short because each token of it is a token less to learn from. A grade of the liver lies among limits as a
+number does: ``Child-Pugh C?B`` gives "B". An allergy is only copied: ``allergy penicillin, mild?``.
 
 A model that has learnt a medicine's limits need not learn to compare numbers: it writes the patient's number and the
 limits, and reads the answer.
@@ -26,8 +29,15 @@ MONTHS = "months"  # the name of an infant's age
 YEAR, INFANCY = 12, 24  # months; limits of an age are told in months up to the second
 NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 LIMIT = rf"{AT_MOST}?{NUMBER}"
-_COMPARISON = re.compile(rf"\s*(?P<name>[A-Za-z]+) ?(?P<value>{NUMBER})\?(?P<limits>(?:{LIMIT}(?:,\s?{LIMIT})*)?)\s*")
-_LISTS = re.compile(rf"{re.escape(SIGN)}{LIMIT}(?:,{LIMIT})*")
+LIVER, GRADES = "Child-Pugh", "ABC"
+ALLERGY = "allergy"  # "allergy penicillin, mild?": the allergen and the reaction, where it is said
+_GRADE = f"[{GRADES}]"
+_LIMITS = rf"(?:{LIMIT}(?:,\s?{LIMIT})*|{_GRADE}(?:,\s?{_GRADE})*)"
+_COMPARISON = re.compile(
+    rf"\s*(?:(?P<name>[A-Za-z]+|{LIVER}) ?(?P<value>{NUMBER}|{_GRADE})\?(?P<limits>{_LIMITS}?)"
+    rf"|(?P<copied>{ALLERGY}) (?P<words>[a-z][a-z /-]*(?:, [a-z][a-z ]*)?)\?)\s*"
+)
+_LISTS = re.compile(rf"{re.escape(SIGN)}{_LIMITS}")
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +50,7 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str) -> Limit:
-        return cls(Fraction(text.removeprefix(AT_MOST)), text.startswith(AT_MOST), text)
+        return cls(_place(text.removeprefix(AT_MOST)), text.startswith(AT_MOST), text)
 
     @property
     def number(self) -> str:
@@ -65,7 +75,12 @@ class Comparison:
         match = _COMPARISON.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if match is None:
             raise CalculatorError(f"{text!r} is not a comparison such as 'eGFR 28?30,45'")
-        return cls.of(match["name"], match["value"], (part.strip() for part in match["limits"].split(",") if part))
+        if match["copied"]:
+            return cls(match["copied"], match["words"], ())
+        limits = [part.strip() for part in match["limits"].split(",") if part]
+        if any((limit in GRADES) != (match["value"] in GRADES) for limit in limits):
+            raise CalculatorError(f"{text!r} holds a grade against a number")
+        return cls.of(match["name"], match["value"], limits)
 
     @classmethod
     def of(cls, name: str, value: str, limits: Iterable[str]) -> Comparison:
@@ -74,21 +89,23 @@ class Comparison:
 
     @property
     def _parts(self) -> tuple[list[Limit], list[Limit]]:
-        value = Fraction(self.value)
+        value = _place(self.value)
         return [item for item in self.limits if item.passed(value)], [x for x in self.limits if not x.passed(value)]
 
     @property
     def result(self) -> str:
         """What the engine writes: "<30", "30", "≤30" (above 30); the number where there is no limit."""
-        below, above = self._parts
         if not self.limits:
             return self.value
+        below, above = self._parts
         return below[-1].text if below else f"{NONE_PASSED}{above[0].number}"
 
     @property
     def words(self) -> str:
-        """ "below 30", "from 30 to 45", "45 or above"; not for a comparison without limits."""
+        """ "below 30", "from 30 to 45", "45 or above", "B or worse"; not for a comparison without limits."""
         below, above = self._parts
+        if self.value in GRADES:
+            return ", ".join([f"{x.text} or worse" for x in below[-1:]] + [f"better than {x.text}" for x in above[:1]])
         if not below:
             return f"{above[0].number} or below" if above[0].closed else f"below {above[0].number}"
         if not above:
@@ -96,6 +113,11 @@ class Comparison:
         if below[-1].at == above[0].at:
             return f"exactly {above[0].number}"
         return f"from {below[-1].number} to {above[0].number}"
+
+
+def _place(value: str) -> Fraction:
+    """Where a number or a grade lies."""
+    return Fraction(GRADES.index(value)) if value in GRADES else Fraction(value)
 
 
 def expression(name: str, value: str, limits: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from pathlib import Path
 from posology.errors import UserError
 from posology.naming import plain
 from posology.text.calculator import MAX_LENGTH, CalculatorError
+from posology.text.comparison import is_comparison
 
 FILE = "formulary.json"
 UNKNOWN = "unknown"
@@ -144,7 +145,9 @@ def lookup(names: Iterable[str], *, dose: bool = False) -> str:
 
 
 def is_lookup(text: str) -> bool:
-    """Whether an expression is meant as a lookup: letters, and no digit in a name."""
+    """Whether an expression is meant as a lookup: letters, no digit in a name, and nothing compared."""
+    if is_comparison(text):
+        return False
     names = "".join(name for name, _ in _asked(text))
     return any(c.isalpha() for c in names) and not any(c.isdigit() for c in names)
 

@@ -1,10 +1,12 @@
-"""The numbers that a working compares are the question's, and each is of the kind that it is called.
+"""What a working compares is the question's: its numbers, each of the kind that it is called, its grades and allergies.
 
 A small model copies 30 kg as 300 now and then, or the age where the weight is asked for. So while it samples a
 comparison, each token of the number is held to what the question says, in digits or in words (rollout/companion.py):
 to the numbers that stand there as that quantity ("28 kg", "eGFR of 36"), or, where none does, to those that stand there
 as nothing else, or else to any. Which quantities it compares, and what limits stand against them, are the model's own
-choice, and it may be wrong about them.
+choice, and it may be wrong about them. A Child-Pugh grade and an allergy are held in the same way: to the letter after
+"Child-Pugh", to the words beside "allergy" or "allergic to" and a reaction that is told; and neither is written where
+the question tells none.
 
 The names of a lookup are left to the model: a name that is copied badly is one that the formulary does not know, which
 is the safe side. Held to the question's words, it became another medicine of the question (docs/LOG.md).
@@ -17,10 +19,24 @@ from collections.abc import Collection
 from functools import lru_cache
 from itertools import accumulate
 
-from posology.text.comparison import MONTHS, SIGN
+from posology.text.comparison import ALLERGY, GRADES, LIVER, MONTHS, SIGN
 from posology.text.references import AGE, WEIGHT
 
 _COMPARED = re.compile(r"(?P<name>[A-Za-z]+) ?(?P<number>[0-9][0-9.]*)(?P<after>.?)", re.DOTALL)
+_COPIED = re.compile(rf"(?P<name>{LIVER}|{ALLERGY}) ?(?P<words>[^?]*)(?P<after>.?)", re.DOTALL)
+_START, _STOP = r"(?<![^\W_])", r"(?![^\W_])"  # of a word: people underline, too
+_GRADE = re.compile(
+    rf"{_START}child-? ?pugh{_STOP}[\W_]*(?:(?:class|grade|score|stage|is|of){_STOP}[\W_]*)*([{GRADES}]){_STOP}",
+    re.IGNORECASE,
+)
+_NAME = r"(?:[a-z]+(?:[/-][a-z]+)* ){0,3}[a-z]+(?:[/-][a-z]+)*"
+_ALLERGEN = re.compile(  # the name is the last words before "allergy", or the first ones after "to"
+    rf"{_START}(?:(?P<before>{_NAME}) allergy{_STOP}|(?:allergic|anaphylaxis|reaction|allergy) (?:to|after) (?P<after>{_NAME}))"
+)
+_REACTIONS = {
+    "immediate": r"anaphyla|immediate|hives|urticaria", "severe delayed": r"severe|sjs|dress|stevens|necrolysis", "mild": "mild|rash",
+}  # fmt: skip
+_REACTED = re.compile("anaphyla|hives|urticaria|rash", re.IGNORECASE)
 _PART = re.compile(r"\d{1,2}|\.")  # of a number, as the tokenizer cuts it: 14 does not begin with 1
 _NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d+(?:\.\d+)?")
 _BETWEEN = r"\W*(?:(?:of|is|was|at|about|around|now)\b\W*)*"  # a test's name and its value
@@ -34,6 +50,7 @@ _SAID = {  # name in a comparison -> (what stands before such a number, what sta
 }
 _BEFORE = {name: re.compile(rf"{before}$", re.IGNORECASE) for name, (before, _) in _SAID.items() if before}
 _AFTER = {name: re.compile(after, re.IGNORECASE) for name, (_, after) in _SAID.items() if after}
+_QUANTITY = re.compile("|".join(_SAID))
 _WITHOUT = re.compile(rf"(?:{'|'.join(_SAID)})(?! ?\d| ?$)")  # a quantity without a number
 _ONES = [
     "newborn", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
@@ -46,27 +63,62 @@ _WORDS = re.compile(
 )
 
 
-def has_number(question: str) -> bool:
-    """Whether a question says any number, in digits or in words: without one nothing can be compared."""
-    return _NUMBER.search(_WORDS.sub(_in_digits, question)) is not None
+def is_comparable(question: str) -> bool:
+    """Whether a question says any number, in digits or in words, a grade or an allergy: else nothing can be compared."""
+    return _has_number(question) or bool(_grades(question) or _allergies(question))
 
 
 def compares(expression: str) -> bool:
-    """Whether an expression has begun to compare a quantity that workings know."""
+    """Whether an expression has begun to compare something that workings know."""
+    if _COPIED.match(expression):
+        return True
     compared = _COMPARED.match(expression)
     return compared is not None and compared["name"] in _SAID
 
 
 def may_begin(expression: str, question: str) -> bool:
     """Whether an expression of the working on this question can begin so: its number may still become one that is said."""
+    copied = _COPIED.match(expression)
+    if copied is not None:
+        name, words, after = copied.groups()
+        said = _grades(question) if name == LIVER else _allergies(question)
+        return words in said if after else any(one.startswith(words) for one in said)
     compared = _COMPARED.match(expression)
     if compared is None:
-        return _WITHOUT.match(expression) is None
+        return (_WITHOUT if _has_number(question) else _QUANTITY).match(expression) is None
     name, number, after = compared.groups()
     said = _numbers(name, question)
     if after:
         return number in said and after == SIGN
     return any(number in accumulate(_PART.findall(one)) for one in said)
+
+
+@lru_cache(maxsize=1024)
+def _has_number(question: str) -> bool:
+    return _NUMBER.search(_WORDS.sub(_in_digits, question)) is not None
+
+
+@lru_cache(maxsize=1024)
+def _grades(question: str) -> Collection[str]:
+    """The Child-Pugh grades of a question."""
+    return {grade.upper() for grade in _GRADE.findall(question)}
+
+
+@lru_cache(maxsize=1024)
+def _allergies(question: str) -> Collection[str]:
+    """How the allergies of a question may be written: "penicillin, mild", "mild penicillin", "penicillin"; the model
+    says where the name begins or ends."""
+    names = set[str]()
+    for found in _ALLERGEN.finditer(question.lower()):
+        words = (found["before"] or found["after"]).split()
+        parts = (
+            [words[:n] for n in range(1, len(words) + 1)] if found["after"] else [words[n:] for n in range(len(words))]
+        )
+        names |= {way for part in parts for way in (" ".join(part), " ".join(part).removesuffix("s"))}
+    told = [name for name, cue in _REACTIONS.items() if re.search(cue, question, re.IGNORECASE)]
+    if not names and _REACTED.search(question):  # "Penicillin gave him anaphylaxis."
+        names = set(re.findall(r"[a-z]{3,}", question.lower()))
+    return names | {f"{name}, {reaction}" for name in names for reaction in told}
 
 
 @lru_cache(maxsize=1024)

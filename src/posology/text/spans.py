@@ -3,6 +3,7 @@
     <|calc|>20*45/2<|equals|>450<|/calc|>                  a calculation (calculator.py): part of the answer
     <|calc|> Coumadin<|equals|> warfarin<|/calc|>          a lookup (formulary.py): working, shown apart
     <|calc|>eGFR 28?30,45<|equals|><30<|/calc|>            a comparison (comparison.py): working, shown apart
+    <|calc|>allergy penicillin, mild?<|/calc|>             words of the question: working, shown apart
     <|calc|>eGFR?30<|/calc|>                               a sentence about a number of the working (references.py)
 
 Working comes before the answer, as the thinking of other models does. It is not part of what is said to the user or
