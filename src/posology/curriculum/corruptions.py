@@ -267,13 +267,14 @@ def dose_of_another(script: Script, situation: Situation, bank: Bank, rng: rando
     return Wrong(replace(script, gold=replace(script.gold, dose=dose))) if dose else None
 
 
-def usual_dose_beside(script: Script, situation: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
+def usual_dose_beside(script: Script, _: Situation, bank: Bank, rng: random.Random) -> Wrong | None:
     """An adjusted dose, and then the drug's usual one as well: two doses, and nobody knows which to give."""
-    gold, usual = script.gold, bank.usual.get(script.of or script.drug, ())
+    gold = script.gold
     if gold.verdict != "ADJUST" or gold.dose is None:
         return None
-    dose = of_another(gold.dose, usual, situation.patient.weight_kg, rng)
-    return Wrong(script, beside=usual_dose(dose)) if dose else None
+    usual = [dose for dose, _ in bank.usual.get(script.of or script.drug, ()) if not (dose.expression or dose.steps)]
+    others = [dose for dose in usual if dose.text != gold.dose.text]
+    return Wrong(script, beside=usual_dose(rng.choice(others))) if others else None
 
 
 # Abstention -----------------------------------------------------------------------------------------------------------

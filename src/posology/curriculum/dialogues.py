@@ -22,7 +22,7 @@ from posology.knowledge.patient import Patient
 from posology.seeds import stream
 
 BRANDS, TYPOS = 0.04, 0.02  # shares of questions that write the drug so
-DOSE_ASKED = 0.08  # of questions about other kinds, where a dose (or a stop) can answer
+DOSE_ASKED = 0.14  # of questions about other kinds, where a dose (or a stop) can answer
 COMBINATIONS = 0.12  # of the unknown share: known medicines whose combination no fact covers
 ABSTAINING_KINDS = ("unknown drug", "unknown combination", "missing")  # of dialogues whose answer gives no verdict
 DEV_DIALOGUES = 400  # held-out loss while fine-tuning
