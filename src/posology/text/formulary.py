@@ -38,7 +38,7 @@ FOR = " for "  # between a medicine and its indication
 DOSE = "#"  # before the names: the dose is asked; a word would share tokens with "Usual dose: "
 _NOT_AFTER = "".join(rf"(?<!{what} to )" for what in ("allergic", "allergy", "anaphylaxis", "reaction"))
 _NOT_BEFORE = r"(?!(?:[ -]allergy|-exacerbated)\b)"
-_START, _STOP = r"(?<![^\W_])", r"(?![^\W_])"  # of a word: people underline, too
+START, STOP = r"(?<![^\W_])", r"(?![^\W_])"  # of a word: people underline, too
 SHORTEST = 6  # letters of a name in which a slip is read
 _WORD = re.compile(rf"[A-Za-z][A-Za-z-]{{{SHORTEST - 2},}}")
 _STRANGE = re.compile(r"[.:;?!<>|]")  # in no name, and in nothing that a medicine is asked for
@@ -108,11 +108,11 @@ class Formulary:
     @cached_property
     def _written(self) -> re.Pattern[str]:
         """Any of the names in a text, the longest first."""
-        return re.compile(f"{_START}{self._ways}{_STOP}", re.IGNORECASE)
+        return re.compile(f"{START}{self._ways}{STOP}", re.IGNORECASE)
 
     @cached_property
     def _to_take(self) -> re.Pattern[str]:
-        return re.compile(f"{_NOT_AFTER}{self._ways}{_STOP}{_NOT_BEFORE}", re.IGNORECASE)
+        return re.compile(f"{_NOT_AFTER}{self._ways}{STOP}{_NOT_BEFORE}", re.IGNORECASE)
 
     @cached_property
     def _ways(self) -> str:

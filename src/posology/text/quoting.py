@@ -20,18 +20,18 @@ from functools import lru_cache
 from itertools import accumulate
 
 from posology.text.comparison import ALLERGY, GRADES, LIVER, MONTHS, SIGN
+from posology.text.formulary import START, STOP
 from posology.text.references import AGE, WEIGHT
 
 _COMPARED = re.compile(r"(?P<name>[A-Za-z]+) ?(?P<number>[0-9][0-9.]*)(?P<after>.?)", re.DOTALL)
 _COPIED = re.compile(rf"(?P<name>{LIVER}|{ALLERGY}) ?(?P<words>[^?]*)(?P<after>.?)", re.DOTALL)
-_START, _STOP = r"(?<![^\W_])", r"(?![^\W_])"  # of a word: people underline, too
 _GRADE = re.compile(
-    rf"{_START}child-? ?pugh{_STOP}[\W_]*(?:(?:class|grade|score|stage|is|of){_STOP}[\W_]*)*([{GRADES}]){_STOP}",
+    rf"{START}child-? ?pugh{STOP}[\W_]*(?:(?:class|grade|score|stage|is|of){STOP}[\W_]*)*([{GRADES}]){STOP}",
     re.IGNORECASE,
 )
 _NAME = r"(?:[a-z]+(?:[/-][a-z]+)* ){0,3}[a-z]+(?:[/-][a-z]+)*"
 _ALLERGEN = re.compile(  # the name is the last words before "allergy", or the first ones after "to"
-    rf"{_START}(?:(?P<before>{_NAME}) allergy{_STOP}|(?:allergic|anaphylaxis|reaction|allergy) (?:to|after) (?P<after>{_NAME}))"
+    rf"{START}(?:(?P<before>{_NAME}) allergy{STOP}|(?:allergic|anaphylaxis|reaction|allergy) (?:to|after) (?P<after>{_NAME}))"
 )
 _REACTIONS = {
     "immediate": r"anaphyla|immediate|hives|urticaria", "severe delayed": r"severe|sjs|dress|stevens|necrolysis", "mild": "mild|rash",
