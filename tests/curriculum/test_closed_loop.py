@@ -71,7 +71,7 @@ def test_answers_read_the_same_when_they_refer_to_their_working(curriculum: Curr
         assert split_working(written)[0] == working
         if working.count(CALC) > 1:  # numbers were compared, not names looked up alone
             told["plain" if statement_in(split_working(written)[1]) else "referred"] += statement_in(answer) is not None
-    assert told["plain"] <= 0.01 * told["referred"]
+    assert told["plain"] <= 0.02 * told["referred"]  # what wrong answers tell of another patient
 
 
 def test_every_corruption_fails_a_scorer(supply: Supply, grader: Grader) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from posology.curriculum.build import Curriculum
 from posology.curriculum.patients import is_plausible
-from posology.curriculum.situations import Bench, Situation, near_misses, numbers_of
+from posology.curriculum.situations import KIDNEY, Bench, Situation, near_misses, numbers_of
 from posology.curriculum.splits import number_group
 from posology.curriculum.supply import Supply
 from posology.curriculum.targets import Target
@@ -53,7 +53,8 @@ def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_some
     library: Library,
 ) -> None:
     supply = Supply.make(library, 0, facts_limit=300)
-    near = [(target, found) for target, every in supply.near.items() for found in every]
+    every_near = [(target, found) for target, every in supply.near.items() for found in every]
+    near = [(target, found) for target, found in every_near if target.number_field]
     decided_by = {(target, s.patient): s.fact_id for target, every in supply.pools.items() for s in every}
     beside = [(t, s) for t, s in near if s.patient.comeds and (t, replace(s.patient, comeds=())) in decided_by]
     weighed = [
@@ -70,7 +71,6 @@ def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_some
         assert found.fact_id == decided_by[target, replace(found.patient, comeds=())]
         assert set(found.patient.comeds) <= set(supply.bench.harmless(found.drug))
     for target, found in near:
-        assert target.number_field
         if (target, found) in (*beside, *weighed):
             continue
         twins = [
@@ -83,6 +83,20 @@ def test_they_differ_in_one_number_of_training_and_in_what_is_decided_or_in_some
             == "train"
         )
         assert not supply.bench.reserved(found.judgement, found.patient)  # S3 keeps its members
+
+
+def test_what_turns_on_no_number_is_asked_with_the_kidney_figure_that_others_turn_on(library: Library) -> None:
+    """Methotrexate with a suppressed marrow stays contraindicated at any CrCl, and training says so."""
+    supply = Supply.make(library, 0, facts_limit=300)
+    told = [(t, s) for t, every in supply.near.items() if not t.number_field for s in every]
+    assert len(told) > 300
+    pools = {target: {s.patient: s.fact_id for s in every} for target, every in supply.pools.items()}
+    for target, found in told:
+        (name,) = [name for name in KIDNEY if getattr(found.patient, name) is not None]
+        assert pools[target][replace(found.patient, **{name: None})] == found.fact_id
+        assert name in library.limits_for(found.drug)
+        assert number_group(found.drug, name, getattr(found.patient, name)) == "train"
+        assert not supply.bench.reserved(found.judgement, found.patient)
 
 
 def test_no_patient_is_asked_about_whose_numbers_do_not_go_together(library: Library, curriculum: Curriculum) -> None:

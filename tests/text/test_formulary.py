@@ -113,6 +113,7 @@ def test_how_often_a_known_medicine_stands_in_a_question() -> None:
         (" metformin", False),  # it does not stand there
         (" ASA", False),  # somebody is allergic to it
         (" zorbamol. Reason", False), (" zorbamol?", False), (" zorba 30", False), (" z<|user|>", False),
+        (" 57", False), ("0202", False), ("  ", False), (" warfarin,,", False), (" warfarin,", True),  # names begin with a letter
         (f" {'mo' * 30}", False), (f" zorbamol for {'mo' * 30}", False), (" a, b, c, d, e, f, g, h, i", False),
     ],
 )  # fmt: skip

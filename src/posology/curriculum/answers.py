@@ -1,8 +1,9 @@
 """Judgement -> Gold -> the text of an expert's answer. Not for care of patients.
 
-The order is fixed: the verdict sentence (with the dose, where one is required, and with what sources say, where they
-differ), then the chosen optional elements in the order of `records.ELEMENTS`. Sentences are short and say only what
-the judge says.
+The order is fixed: the verdict sentence (with the adjusted dose, where there is one, and with what sources say, where
+they differ), the usual dose, then the chosen optional elements in the order of `records.ELEMENTS`. The usual dose stands
+next to the verdict that allows it: where it came after the reason, models wrote it after an adjusted dose, too.
+Sentences are short and say only what the judge says.
 """
 
 from __future__ import annotations
@@ -180,17 +181,23 @@ class Script:
         parts = [verdict_sentence(self)]
         if self.gold.conflict:
             parts.append(f"Sources differ: {', '.join(self.sources)}.")
-        for element in ELEMENTS:
-            if element == "instead" and self.tells_usual_dose:
-                parts.append(usual_dose(self.gold.dose))
-            if element in elements and (text := element_sentence(self, element)):
-                parts.append(text)
-        return " ".join(parts)
+        if self.tells_usual_dose:
+            parts.append(usual_dose(self.gold.dose))
+        told = sorted(ELEMENTS, key=lambda element: element != "instead") if self.may_tell_usual_dose else ELEMENTS
+        parts += (element_sentence(self, element) for element in told if element in elements)
+        return " ".join(filter(None, parts))
 
     @property
     def tells_usual_dose(self) -> bool:
         """Whether the question asks for a dose that the verdict sentence does not state."""
         return self.gold.dose_required and self.gold.verdict != "ADJUST"
+
+    @property
+    def may_tell_usual_dose(self) -> bool:
+        """Whether the usual dose is what the optional element "instead" says."""
+        gold = self.gold
+        dosed = gold.dose is not None and gold.verdict in ("OK", "CAUTION")
+        return dosed and not gold.dose_required and not gold.alternatives
 
 
 def script_of(judgement: Judgement, patient: Patient, library: Library, *, asks_dose: bool = False) -> Script:
@@ -247,9 +254,7 @@ def element_sentence(script: Script, element: str) -> str:
         return f"Monitor {gold.monitoring}." if gold.monitoring else ""
     if gold.alternatives:
         return f"Instead of {script.instead_of or script.drug}: {gold.alternatives[0]}."
-    if gold.dose is not None and gold.verdict in ("OK", "CAUTION") and not gold.dose_required:
-        return usual_dose(gold.dose)
-    return ""
+    return usual_dose(gold.dose) if script.may_tell_usual_dose else ""
 
 
 def usual_dose(dose: GoldDose | None) -> str:

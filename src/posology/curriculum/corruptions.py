@@ -39,7 +39,7 @@ class Wrong:
 
     script: Script
     said: str = ""  # replaces the verdict sentence
-    beside: str = ""  # a sentence too many, before what is given instead or monitored
+    beside: str = ""  # a sentence too many, after the verdict sentence
     whole: str = ""  # replaces the answer
 
 
@@ -338,17 +338,13 @@ def corrupted(name: str, script: Script, situation: Situation, bank: Bank, rng: 
     return CORRUPTIONS[name](script, situation, bank, rng)
 
 
-_LATER = re.compile(r" (?:Instead of|Monitor) |$")  # what comes after a usual dose
-
-
 def wrong_text(wrong: Wrong, elements: Sequence[str]) -> str:
     """The wrong answer with these optional elements."""
     if wrong.whole:
         return wrong.whole
-    text = wrong.script.text(elements)
-    if wrong.beside:
-        return _LATER.sub(lambda found: f" {wrong.beside}{found[0]}", text, count=1)
-    return wrong.said + text[len(verdict_sentence(wrong.script)) :] if wrong.said else text
+    verdict = verdict_sentence(wrong.script)
+    after = wrong.script.text(elements)[len(verdict) :]
+    return " ".join(filter(None, (wrong.said or verdict, wrong.beside))) + after
 
 
 # Style: right in every word, and worse all the same ----------------------------------------------------------------------

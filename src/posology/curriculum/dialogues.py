@@ -26,21 +26,24 @@ DOSE_ASKED = 0.14  # of questions about other kinds, where a dose (or a stop) ca
 COMBINATIONS = 0.12  # of the unknown share: known medicines whose combination no fact covers
 ABSTAINING_KINDS = ("unknown drug", "unknown combination", "missing")  # of dialogues whose answer gives no verdict
 DEV_DIALOGUES = 400  # held-out loss while fine-tuning
-STOPS = 2.0  # questions of a yes-or-no fact that stops a medicine: what must not be missed is asked more often
 _DOSE_FRAMES = {group: tuple(f for f in FRAMES if f.use == "dose" and f.group == group) for group in ("train", "dev")}
 
 
 def weight(target: Target) -> float:
-    """How many questions a target needs against a plain yes-or-no fact that stops nothing."""
+    """How many questions a target needs against a plain yes-or-no fact that stops nothing.
+
+    What must not be missed is asked more often, and most of all what turns on several things at once.
+    """
+    stops = target.fact.verdict is not None and target.fact.verdict.stops
     if target.counts:
-        return 8.0
+        return 12.0
     if target.by_weight:
         return 3.0
     if target.number_field:
-        return 2.5
-    if target.fact.verdict is not None and target.fact.verdict.stops:
-        return STOPS
-    return {"interaction": 0.7, "indication": 1.2}.get(target.kind, 1.0)
+        return 4.0 if stops and target.joined else 2.5
+    if stops:
+        return 3.0 if target.comed else 2.0
+    return {"interaction": 0.9, "indication": 1.2}.get(target.kind, 1.0)
 
 
 def make_dialogues(supply: Supply, config: DataConfig, seed: int, knowledge: Sequence[Dialogue]) -> list[Dialogue]:

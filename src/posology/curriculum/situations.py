@@ -18,6 +18,7 @@ from posology.knowledge.patient import Patient
 from posology.text.comparison import YEAR
 
 TRIES = 5
+KIDNEY = ("egfr", "crcl", "creatinine_mg_dl")  # one of them is enough, and two might not go together
 BEYOND = 6  # numbers close to a limit
 
 
@@ -48,6 +49,11 @@ def numbers_of(patient: Patient) -> tuple[tuple[str, float], ...]:
 def changed(patient: Patient, name: str, value: Any) -> Patient:
     """The patient with one field at another value."""
     return replace(patient, **{name: value})
+
+
+def is_measured(patient: Patient) -> bool:
+    """Whether a figure of the kidney is told."""
+    return any(getattr(patient, name) is not None for name in KIDNEY)
 
 
 def in_group(drug: str, patient: Patient, group: Group = "train") -> bool:
@@ -135,8 +141,8 @@ class Bench:
         elif name == "comeds":
             harmless = self.harmless(drug)
             value = (rng.choice(harmless),) if harmless else ()
-        elif name in ("egfr", "crcl") and {patient.egfr, patient.crcl, patient.creatinine_mg_dl} != {None}:
-            value = None  # one figure for the kidney is enough, and another might not go with it
+        elif name in KIDNEY and is_measured(patient):
+            value = None
         elif name == "age_years" or not (patient.age_years is not None and patient.age_years < ADULT):
             low, high = _DETAIL_RANGES[name]
             high = 42.0 if name == "age_years" and mother else high
@@ -245,6 +251,23 @@ def weighed(bench: Bench, situations: Iterable[Situation], rng: random.Random) -
         found = replace(situation, patient=patient, judgement=bench.judge(patient, situation.drug))
         if weight is not None and found.fact_id == situation.fact_id and usable(found.judgement):
             yield found
+
+
+def measured(bench: Bench, situations: Iterable[Situation], rng: random.Random) -> Iterator[Situation]:
+    """The same patients with the kidney figure told that other facts about the medicine turn on, at any value where the
+    same fact still decides: an eGFR that a limit allows must not undo what stands beside it."""
+    for situation in situations:
+        limits, patient = bench.library.limits_for(situation.drug), situation.patient
+        names = [name for name in KIDNEY[:2] if name in limits]
+        if not names or is_measured(patient):
+            continue
+        name = rng.choice(names)
+        for value in rng.sample(allowed(situation.drug, name, "train"), TRIES):
+            told = changed(patient, name, value)
+            found = replace(situation, patient=told, judgement=bench.judge(told, situation.drug))
+            if found.fact_id == situation.fact_id and usable(found.judgement):
+                yield found
+                break
 
 
 def pool(

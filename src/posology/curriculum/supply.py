@@ -11,7 +11,7 @@ from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
 from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
-from posology.curriculum.situations import Bench, Situation, beside, in_group, near_misses, pool, weighed
+from posology.curriculum.situations import Bench, Situation, beside, in_group, measured, near_misses, pool, weighed
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
 from posology.curriculum.working import looked_up
@@ -21,7 +21,7 @@ from posology.knowledge.patient import Allergy, Genotype, Patient
 from posology.seeds import stream
 from posology.text.formulary import Formulary
 
-POOL = {"count": 24, "weight": 18, "number": 12, "graded": 9, "stop": 8, "plain": 4}  # situations made of a target
+POOL = {"count": 24, "weight": 18, "number": 12, "graded": 9, "stop": 12, "plain": 6}  # situations made of a target
 NEAR_MISSES = 6  # of them have their like beyond a limit
 BESIDE = 2  # of those with a number have their like on one more medicine
 WEIGHED = 12  # and with a weight that decides nothing
@@ -66,6 +66,8 @@ class Supply:
             if target.number_field:
                 near[target] += beside(bench, found[-BESIDE:], rng)
                 near[target] += weighed(bench, found[:WEIGHED], rng)
+            else:
+                near[target] += measured(bench, found[: len(found) // 2], rng)
         labels = {name: item.label for name, item in library.classes.items()}
         return cls(library, bench, list(pools), kept, pools, near, labels)
 

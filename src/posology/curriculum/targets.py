@@ -36,6 +36,12 @@ class Target:
         return any(condition.kind == "count" for condition in self.when)
 
     @cached_property
+    def joined(self) -> bool:
+        """Several conditions must hold together, an indication and being an adult aside: none of them decides alone."""
+        told = [condition for condition in self.when if condition.kind != "indication" and not is_adult(condition)]
+        return len(told) > 1
+
+    @cached_property
     def graded(self) -> bool:
         """A grade of the liver or a trimester is among the conditions: a patient is drawn with one of several."""
         return any(condition.field in ("child_pugh", "trimester") for condition in self.when)
@@ -79,9 +85,12 @@ def numeric_fields(condition: Condition) -> tuple[str, ...]:
         return ()
     if condition.field == "age_months":
         return ("age_years",)
-    if condition.field == "age_years" and condition.low == ADULT and condition.high is None:
-        return ()
-    return (condition.field,)
+    return () if is_adult(condition) else (condition.field,)
+
+
+def is_adult(condition: Condition) -> bool:
+    """An age in years that asks for an adult, and for nothing more."""
+    return condition.field == "age_years" and condition.low == ADULT and condition.high is None
 
 
 def all_targets(library: Library) -> list[Target]:

@@ -83,10 +83,13 @@ class Formulary:
 
     def may_begin(self, written: str, named: Mapping[str, int]) -> bool:
         """Whether a lookup can begin so on a question that has these medicines (see `named`): none is named more often
-        than it stands there, and no name goes on without an end, or into a sentence or a number."""
-        asked = _asked(written)
-        if not self.names or not any(c.isalpha() for c in written):
+        than it stands there, and each name begins with a letter and does not go on without an end, or into a sentence
+        or a number."""
+        if not self.names:
             return True
+        asked = _asked(written)
+        if written.endswith("  ") or not all(name for name, _ in asked[:-1]):
+            return False
         if _STRANGE.search(written) or len(asked) > MOST or any(len(part) > LONGEST for pair in asked for part in pair):
             return False
         if any(c.isdigit() for name, _ in asked for c in name):
