@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from posology.curriculum.answers import script_of
+from posology.curriculum.answers import script_of, verdict_sentence
+from posology.curriculum.supply import Supply
 from posology.knowledge.judge import judge
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Allergy, Genotype, Patient
@@ -55,6 +56,23 @@ def test_a_question_for_the_dose_gets_it_even_from_a_terse_expert(library: Libra
     asked = script_of(judgement, patient, library, asks_dose=True)
     assert asked.gold.dose_required and asked.text(()) == "Apixaban is acceptable. Usual dose: 5 mg every 12 h."
     assert script_of(judgement, patient, library).text(()) == "Apixaban is acceptable."
+
+
+def test_the_usual_dose_stands_next_to_the_verdict_that_allows_it(supply: Supply) -> None:
+    """And nowhere beside an adjusted dose, or after a reason."""
+    told = 0
+    for target in supply.targets:
+        for situation in supply.pools[target]:
+            for asks_dose in (False, True):
+                script = supply.script(situation, asks_dose=asks_dose)
+                before, dose, _ = script.text().partition(" Usual dose: ")
+                if script.gold.verdict == "ADJUST":
+                    assert not dose
+                elif dose:
+                    told += 1
+                    differ = f" Sources differ: {', '.join(script.sources)}." if script.gold.conflict else ""
+                    assert before == verdict_sentence(script) + differ
+    assert told > 100
 
 
 def test_conflicts_are_always_told(library: Library) -> None:

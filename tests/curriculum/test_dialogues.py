@@ -7,11 +7,12 @@ from collections import Counter
 import pytest
 
 from posology.curriculum.build import Curriculum
-from posology.curriculum.dialogues import elements_of, is_dev_name, unknown_names
+from posology.curriculum.dialogues import elements_of, is_dev_name, unknown_names, weight
 from posology.curriculum.knowledge_dialogues import knowledge_dialogues
 from posology.curriculum.names import EXAM_NAMES, TRAINING_NAMES
 from posology.curriculum.records import Dialogue
 from posology.curriculum.supply import Supply
+from posology.curriculum.targets import all_targets
 from posology.knowledge.library import Library
 from posology.text.calculator import calculate
 
@@ -60,6 +61,24 @@ def test_numbers_are_asked_more_often_than_yes_or_no(curriculum: Curriculum, sup
         own = [d for d in trained(curriculum) if d.drug == target.drug and target.fact.id in d.fact_ids]
         counts[bool(target.number_field)].append(len(own))
     assert sum(counts[True]) / len(counts[True]) > 1.5 * sum(counts[False]) / len(counts[False])
+
+
+def test_what_must_not_be_missed_is_asked_more_often(library: Library) -> None:
+    """And most of all where several things decide together: each alone says something else."""
+    every = {(target.fact.id, target.drug): target for target in all_targets(library)}
+    joined = every[
+        "dabigatran.interaction.amiodarone-crcl-15-30", "dabigatran"
+    ]  # stopped, from 15 to 30 with amiodarone
+    alone, other = (
+        every["metformin.renal.below-30", "metformin"],
+        every["tizanidine.interaction.ciprofloxacin", "tizanidine"],
+    )
+    condition, harmless = (
+        every["methotrexate.contraindication.marrow", "methotrexate"],
+        every["rosuvastatin.negative.slco1b1-decreased", "rosuvastatin"],
+    )
+    assert joined.joined and not any(target.joined for target in (alone, other, condition, harmless))
+    assert weight(joined) > weight(other) > weight(alone) > weight(condition) > weight(harmless)
 
 
 def test_every_calculator_span_gives_its_value(curriculum: Curriculum) -> None:
