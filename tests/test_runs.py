@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from posology.errors import UserError
-from posology.files import publish
+from posology.files import atomic_write_json, publish
 from posology.parents import resolve_parent
 from posology.provenance import commit, machine
 from posology.runs import PARENT, STAGES, Run, Stage, digest_of_final, open_run, runs_folder
@@ -220,6 +220,9 @@ def test_manifest_of_a_run(run: Run) -> None:
     run.add_seconds("sft", 2.0)
     about = run.manifest()
     assert about["status"] == "running" and about["seconds"] == {"sft": 3.5}
+    atomic_write_json(run.path / "sft" / "manifest.json", {"seconds": 9.0})  # its own clock, a killed sitting included
+    run.add_seconds("sft", 1.0)
+    assert run.manifest()["seconds"] == {"sft": 9.0}
     assert {"torch", "numpy"} <= set(about["versions"])
     assert os.uname().nodename not in json.dumps(about["machine"])
 

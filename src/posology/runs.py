@@ -292,9 +292,13 @@ class Run:
             _update_manifest(self.path, {**facts, "versions": versions()})
 
     def add_seconds(self, step: str, seconds: float) -> None:
-        """Add to the time that a step of the pipeline has taken, over all sittings."""
+        """Add to the time that a step of the pipeline has taken, over all sittings.
+
+        Where the step is a stage whose own clock shows more, a sitting was killed, and the clock is right.
+        """
         spent = dict(self.manifest().get("seconds", {}))
-        spent[step] = round(spent.get(step, 0.0) + seconds, 3)
+        clock = _read_manifest(self.path / step).get("seconds", 0.0)
+        spent[step] = round(max(spent.get(step, 0.0) + seconds, clock), 3)
         self.update_manifest(seconds=spent)
 
     def mark_data(self, fingerprint: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from posology.cli.stages import _open
 from posology.config import load_config
 from posology.errors import UserError
 from posology.recipes.materials import naive_arm
-from posology.recipes.pipeline import steps
+from posology.recipes.pipeline import Step, pipeline, steps
 from posology.runs import open_run
 from posology.training.engine import Engine
 
@@ -51,3 +53,20 @@ def test_both_arms_differ_only_in_what_they_show(tmp_path: Path) -> None:
         exclude={"fit", "monitor_every"}
     )
     assert config.ppo.fit.optimiser == default.ppo.fit.optimiser and config.reward == default.reward
+
+
+def test_the_time_of_a_step_that_was_stopped_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, config = open_run(tmp_path, "stopped", create=True), load_config(CONFIGS / "smoke.yaml")
+    sittings: Iterator[type[BaseException] | None] = iter((KeyboardInterrupt, None))
+
+    def make() -> None:
+        time.sleep(0.02)
+        if stop := next(sittings):
+            raise stop
+
+    monkeypatch.setattr("posology.recipes.pipeline.steps", lambda *_, **__: [Step("sft", make)])
+    with pytest.raises(KeyboardInterrupt):
+        pipeline(config, run)
+    first = run.manifest()["seconds"]["sft"]
+    pipeline(config, run)
+    assert first >= 0.02 and run.manifest()["seconds"]["sft"] >= first + 0.02

@@ -101,12 +101,14 @@ def steps(
 
 
 def pipeline(config: RunConfig, run: Run, progress: Progress | None = None, *, force: bool = False) -> None:
-    """Run every step; the seconds of steps that did work are added to the run's manifest."""
+    """Run every step; the seconds of steps that did work, stopped ones too, are added to the run's manifest."""
     engine = prepare(config, run)
     run.update_manifest(status="running", seed=config.seed, machine=machine(), commit=commit())
     for step in steps(config, run, engine, progress, force=force):
         started = time.monotonic()
-        step.make()
-        run.add_seconds(step.name, time.monotonic() - started)
+        try:
+            step.make()
+        finally:
+            run.add_seconds(step.name, time.monotonic() - started)
         release_memory()
     run.update_manifest(status="finished")
