@@ -66,17 +66,11 @@ def test_numbers_are_asked_more_often_than_yes_or_no(curriculum: Curriculum, sup
 def test_what_must_not_be_missed_is_asked_more_often(library: Library) -> None:
     """And most of all where several things decide together: each alone says something else."""
     every = {(target.fact.id, target.drug): target for target in all_targets(library)}
-    joined = every[
-        "dabigatran.interaction.amiodarone-crcl-15-30", "dabigatran"
-    ]  # stopped, from 15 to 30 with amiodarone
-    alone, other = (
-        every["metformin.renal.below-30", "metformin"],
-        every["tizanidine.interaction.ciprofloxacin", "tizanidine"],
-    )
-    condition, harmless = (
-        every["methotrexate.contraindication.marrow", "methotrexate"],
-        every["rosuvastatin.negative.slco1b1-decreased", "rosuvastatin"],
-    )
+    joined = every["dabigatran.interaction.amiodarone-crcl-15-30", "dabigatran"]  # at a CrCl of 15 to 30
+    other = every["tizanidine.interaction.ciprofloxacin", "tizanidine"]
+    alone = every["metformin.renal.below-30", "metformin"]
+    condition = every["methotrexate.contraindication.marrow", "methotrexate"]
+    harmless = every["rosuvastatin.negative.slco1b1-decreased", "rosuvastatin"]
     assert joined.joined and not any(target.joined for target in (alone, other, condition, harmless))
     assert weight(joined) > weight(other) > weight(alone) > weight(condition) > weight(harmless)
 
