@@ -12,7 +12,7 @@ from posology.models.loading import save_language_model
 from posology.rollout.assistant import Assistant
 from posology.rollout.companion import EngineTurn, with_engine
 from posology.text.chat import encode_dialogue, encode_prompt
-from posology.text.formulary import Formulary
+from posology.text.formulary import LONGEST, Formulary
 from posology.text.spans import explained, render, span
 from posology.text.tokenizer import Tokenizer, save_tokenizer
 from posology.training.batches import pad_rows
@@ -167,6 +167,20 @@ def test_another_medicine_of_the_question_does_not_stand_in_for_the_asked_one(to
         assert turn.admits(token)
         turn.take(token)
     assert not turn.admits(written[-1]) and turn.admits(known.equals) and not turn.admits(known.end)
+
+
+def test_a_lookup_that_would_outgrow_its_question_ends(tokenizer: Tokenizer) -> None:
+    """A small model that does not know how an invented name goes on may write a part of it for ever."""
+    known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin"}))
+    turn = with_engine(known)(encode_prompt(known, "Zolzol?"))
+    turn.take(known.calc)
+    (zol, *_) = known.encode_text("z")
+    written = 0
+    while turn.admits(zol) and written < 100:
+        turn.take(zol)
+        written += 1
+    assert "Zolzol?" in turn.question and written == min(len(turn.question), LONGEST)
+    assert turn.admits(known.equals)
 
 
 @pytest.mark.parametrize(("question", "opens"), [("Warfarin at 70?", True), ("Warfarin?", False)])

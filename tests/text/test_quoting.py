@@ -9,7 +9,7 @@ import pytest
 from posology.text.comparison import expression
 from posology.text.quoting import compares, is_comparable, may_begin
 
-QUESTION = "A nine-year-old takes 12.5 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
+QUESTION = "A nine-year-old, 12.5, takes 50 mg of losartan and 30 of this; 1.0, 126, forty five, newborn?"
 
 
 @pytest.mark.parametrize("number", ["30", "1", "1.0", "12.5", "126", "45", "0"])
@@ -45,7 +45,7 @@ NAMED = "48 yo, CrCl of 51 and the creatinine clearance is 52; eGFR = 36, creati
     ("name", "own"),
     [
         ("age", ["48"]), ("CrCl", ["51", "52"]), ("eGFR", ["36"]), ("creatinine", ["1.2"]), ("weight", ["64"]),
-        ("months", ["2"]), ("height", ["50"]),
+        ("months", ["2"]), ("height", []),
     ],
 )  # fmt: skip
 def test_a_number_that_is_said_as_one_quantity_is_written_as_no_other(name: str, own: list[str]) -> None:
@@ -66,8 +66,22 @@ def test_a_number_after_dots_is_a_number() -> None:
     assert may_begin("creatinine 1.25?", said) and not may_begin("creatinine 25", said)
 
 
-def test_where_nothing_else_is_left_any_number_may_stand() -> None:
-    assert may_begin("weight 51?", "CrCl 51 and an eGFR of 36")
+@pytest.mark.parametrize(
+    "question",
+    [
+        "CrCl 51 and an eGFR of 36", "a 23-month-old", "ibuprofen 400 mg", "2.5mg/kg", "10 units for 5 days", "insulin 7%",
+        "CYP2C9 *2/*3", "HLA-B*57:01", "HLA-B*15:02 and CYP2C19", "type 2 diabetes", "Type 1 diabetes, ABCG2", "G6PD deficiency",
+    ],
+)  # fmt: skip
+def test_a_quantity_that_no_number_can_be_is_not_compared(question: str) -> None:
+    assert not may_begin("weight", question)
+    assert not may_begin("weight 5", question) and not may_begin("weight 2", question)
+
+
+def test_a_number_beside_a_name_with_figures_is_a_number() -> None:
+    said = "a 52 kg man of 61, type 2 diabetes, CYP2C9 poor metabolizer, 400 mg"
+    assert may_begin("weight 52?", said) and may_begin("age 61?", said)
+    assert not any(may_begin(written, said) for written in ("age 2", "age 9", "age 40", "months 2", "weight 61?"))
 
 
 @pytest.mark.parametrize(

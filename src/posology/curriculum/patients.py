@@ -1,7 +1,7 @@
 """A patient for whom a fact's conditions hold, with numbers that the asked split may use.
 
-Half of the numbers lie close to the bounds that decide, the rest anywhere in the band: thresholds are learned at their
-edges. Which values a split may use with a drug is decided in splits.py.
+Half of the numbers lie close to the bounds that decide, the closer the more often, the rest anywhere in the band:
+thresholds are learned at their edges. Which values a split may use with a drug is decided in splits.py.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def draw_number(drug: str, name: str, bounds: Bounds, rng: random.Random, group:
         finite = [end for end in (bounds.low, bounds.high) if abs(end) < 1e6]
         if finite:
             edge = rng.choice(finite)
-            fitting = sorted(fitting, key=lambda value: (abs(value - edge), value))[:NEAR]
+            near = sorted(fitting, key=lambda value: (abs(value - edge), value))
+            fitting = near[: rng.randint(1, NEAR)]  # the nearest in two of five draws
     return rng.choice(fitting)
 
 

@@ -1,5 +1,6 @@
 """The working before an answer: which medicines are asked about, each of the patient's numbers and the grade of the liver
-against the limits that the asked medicine has for it, and the allergies that matter to it.
+against the limits that the asked medicine has for it, and the allergies that matter to it; at last how many of several
+numbers lie as they should, where two of three decide.
 
 The medicines are written as the question has them, and the engine says by which names they are known
 (text/formulary.py): what follows is said of a name that stands next to it, and of none that is not known.
@@ -15,16 +16,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from posology.curriculum.mentions import age_words
+from posology.knowledge.fact import Condition
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Allergy, Patient
 from posology.knowledge.units import number
 from posology.text.calculator import CalculatorError
-from posology.text.comparison import ALLERGY, AT_MOST, GRADES, LIVER, MONTHS, YEAR, compare, expression
+from posology.text.comparison import (
+    ALLERGY,
+    AT_LEAST,
+    AT_MOST,
+    COUNT,
+    GRADES,
+    LIVER,
+    MONTHS,
+    SIGN,
+    YEAR,
+    compare,
+    expression,
+)
 from posology.text.formulary import Formulary, lookup
 from posology.text.references import AGE, WEIGHT
 from posology.text.spans import CALC, END_CALC, span
 
 _KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
+_COUNTABLE = {**_KIDNEY, "age_years": AGE, "weight_kg": WEIGHT}
 ADULT = 18.0
 
 
@@ -43,8 +58,9 @@ def looked_up(names: Sequence[str], known: Formulary, *, dose: bool = False) -> 
 def working(drug: str, patient: Patient, library: Library) -> str:
     """The spans under the lookup: kidney, liver, allergies, age, weight; "" for a medicine without facts or limits.
 
-    The weight stands last, next to the dose that is worked out from it, and is told for each medicine that has such a
-    dose, with or without limits: an age that stood there was taken for it.
+    The weight stands next to the dose that is worked out from it, and is told for each medicine that has such a dose,
+    with or without limits: an age that stood there was taken for it. Under it stands how many of several hold, where
+    that decides.
 
     ``<|calc|>eGFR 28?30,45<|equals|><30<|/calc|>``
     """
@@ -61,7 +77,38 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     weights = limits.get("weight_kg", frozenset())
     if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
         told.append(_compared(WEIGHT, number(patient.weight_kg), weights))
-    return "".join(told)
+    return "".join([*told, *_counted(drug, patient, library)])
+
+
+def _counted(drug: str, patient: Patient, library: Library) -> list[str]:
+    """Each count on which a verdict about the drug turns, where all of its numbers are told: the engine counts.
+
+    Bounds that are part of what they bound ("80 or above"); where fewer hold than are asked for, the opposite is true.
+    """
+    counts = {
+        condition.parts: None
+        for rule in library.rules_for(drug)
+        for condition in rule.when
+        if condition.kind == "count" and all(_side(part) for part in condition.parts)
+    }
+    told = []
+    for parts in counts:
+        numbers = {_COUNTABLE[part.field]: getattr(patient, part.field) for part in parts}
+        if None not in numbers.values():
+            asked = f"{COUNT}{SIGN}{','.join(map(_side, parts))}"
+            told.append(span(asked, compare(asked, {name: number(value) for name, value in numbers.items()})))
+    return told
+
+
+def _side(part: Condition) -> str:
+    """ "age≥80"; "" for what no count says."""
+    if part.field not in _COUNTABLE:
+        return ""
+    if part.low is not None and part.high is None and not part.low_open:
+        return f"{_COUNTABLE[part.field]}{AT_LEAST}{number(part.low)}"
+    if part.high is not None and part.low is None and not part.high_open:
+        return f"{_COUNTABLE[part.field]}{AT_MOST}{number(part.high)}"
+    return ""
 
 
 def _compared(name: str, value: str, bounds: Iterable[Bound], shown: Callable[[float], str] = number) -> str:

@@ -37,7 +37,9 @@ class EngineTurn:
         if token == self.tokenizer.end or not may_begin(written, self.question):
             return False
         closed = token in (self.tokenizer.equals, self.tokenizer.endcalc)
-        return closed or compares(written) or self.tokenizer.formulary.may_begin(written, self._named)
+        if closed or compares(written):
+            return True
+        return len(written) <= len(self.question) and self.tokenizer.formulary.may_begin(written, self._named)
 
     def take(self, token: int) -> list[int]:
         after = []

@@ -21,7 +21,7 @@ from posology.rollout.nucleus import keep_likely
 from posology.seeds import seed_of
 
 SHRINK = 0.85  # finished rows are dropped when no more than this share of the batch is still going
-CHOICES = 512  # of the likeliest tokens the first that is admitted stands in for one that is not
+CHOICES = 4096  # of the likeliest tokens the first that is admitted stands in for one that is not
 
 
 class Turn(Protocol):

@@ -4,12 +4,16 @@
     value      = number | grade | words (of an allergy, which has no limits)
     limit      = number | "≤" number | grade
     grade      = "A" | "B" | "C" (Child-Pugh: A is the mildest)
+    count      = "count?" part ("," part)+
+    part       = name ("≥" | "≤") number
 
 A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
 value is the last limit that the number has passed, or the first one with "<" where it has passed none: ``eGFR 28?30,45``
 gives "<30", 30 gives "30", and 50 gives "45". Without limits it is the number itself: the weight that a dose is worked
 out from. So short because each token of it is a token less to learn from. A grade of the liver lies among limits as a
-number does: ``Child-Pugh C?B`` gives "B". An allergy is only copied: ``allergy penicillin, mild?``.
+number does: ``Child-Pugh C?B`` gives "B". An allergy is only copied: ``allergy penicillin, mild?``. Where two of three
+decide, the engine counts those that hold, by the numbers of the comparisons above:
+``count?age≥80,weight≤60,creatinine≥1.5`` gives "2".
 
 A model that has learnt a medicine's limits need not learn to compare numbers: it writes the patient's number and the
 limits, and reads the answer.
@@ -18,7 +22,7 @@ limits, and reads the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,7 +41,11 @@ _COMPARISON = re.compile(
     rf"\s*(?:(?P<name>[A-Za-z]+|{LIVER}) ?(?P<value>{NUMBER}|{_GRADE})\?(?P<limits>{_LIMITS}?)"
     rf"|(?P<copied>{ALLERGY}) (?P<words>[a-z][a-z /-]*(?:, [a-z][a-z ]*)?)\?)\s*"
 )
-_LISTS = re.compile(rf"{re.escape(SIGN)}{_LIMITS}")
+COUNT, AT_LEAST = "count", "≥"
+_PART = rf"(?P<name>[A-Za-z]+)(?P<side>[{AT_LEAST}{AT_MOST}])(?P<number>{NUMBER})"
+_BARE_PART = re.sub(r"\?P<[a-z]+>", "?:", _PART)
+_COUNT = rf"{COUNT}{re.escape(SIGN)}{_BARE_PART}(?:,{_BARE_PART})+"
+_LISTS = re.compile(rf"{_COUNT}|{re.escape(SIGN)}{_LIMITS}")
 
 
 @dataclass(frozen=True, order=True)
@@ -126,7 +134,8 @@ def expression(name: str, value: str, limits: Sequence[str]) -> str:
 
 
 def limit_lists(text: str) -> list[str]:
-    """ "?30,45" of each comparison in a text, as it is written: a medicine has the same few, whoever the patient is."""
+    """ "?30,45" of each comparison in a text, as it is written, and each count: a medicine has the same few, whoever the
+    patient is."""
     return _LISTS.findall(text)
 
 
@@ -135,14 +144,41 @@ def is_comparison(text: str) -> bool:
     return SIGN in text
 
 
-def compare(text: str) -> str:
-    """What the engine writes after ``<|equals|>``. CalculatorError for what is outside the grammar."""
-    return Comparison.parse(text).result
+def compare(text: str, numbers: Mapping[str, str] | None = None) -> str:
+    """What the engine writes after ``<|equals|>``; `numbers` are those of the comparisons above, by name, for a count.
+    CalculatorError for what is outside the grammar, and for a count of numbers that are not there."""
+    if not is_count(text):
+        return Comparison.parse(text).result
+    told, held = numbers or {}, 0
+    for name, side, bound in _parts(text):
+        if not re.fullmatch(NUMBER, told.get(name, "")):
+            raise CalculatorError(f"{text!r} counts the {name}, which no comparison above it holds")
+        value, limit = Fraction(told[name]), Fraction(bound)
+        held += value >= limit if side == AT_LEAST else value <= limit
+    return str(held)
 
 
-def spelled_out(text: str) -> str:
-    """For people: ``eGFR 28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; what cannot be read stays as it is."""
+def is_count(text: str) -> bool:
+    """Whether an expression counts how many of several numbers lie as they should."""
+    return text.startswith(COUNT + SIGN)
+
+
+def _parts(text: str) -> list[tuple[str, str, str]]:
+    """The (name, side, number) of a count. CalculatorError for what is outside the grammar."""
+    if len(text) > MAX_LENGTH or not re.fullmatch(_COUNT, text):
+        raise CalculatorError(f"{text!r} is not a count such as 'count?age≥80,weight≤60'")
+    return re.findall(_PART, text)
+
+
+def spelled_out(text: str, value: str = "") -> str:
+    """For people: ``eGFR 28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; a count with its `value` -> "2 of age 80
+    or above, weight 60 or below"; what cannot be read stays as it is."""
     try:
+        if is_count(text):
+            sides = {AT_LEAST: "or above", AT_MOST: "or below"}
+            return (
+                f"{value} of {', '.join(f'{name} {bound} {sides[side]}' for name, side, bound in _parts(text))}".strip()
+            )
         found = Comparison.parse(text)
     except CalculatorError:
         return text.strip()

@@ -3,10 +3,11 @@
 A small model copies 30 kg as 300 now and then, or the age where the weight is asked for. So while it samples a
 comparison, each token of the number is held to what the question says, in digits or in words (rollout/companion.py):
 to the numbers that stand there as that quantity ("28 kg", "eGFR of 36"), or, where none does, to those that stand there
-as nothing else, or else to any. Which quantities it compares, and what limits stand against them, are the model's own
-choice, and it may be wrong about them. A Child-Pugh grade and an allergy are held in the same way: to the letter after
-"Child-Pugh", to the words beside "allergy" or "allergic to" and a reaction that is told; and neither is written where
-the question tells none.
+as nothing else; where there is none of these either, the quantity is not compared. An amount ("400 mg", "5 days") is no
+such number, and neither are the figures of a name ("CYP2C9"). Which quantities it compares, and what limits stand
+against them, are the model's own choice, and it may be wrong about them. A Child-Pugh grade and an allergy are held in
+the same way: to the letter after "Child-Pugh", to the words beside "allergy" or "allergic to" and a reaction that is
+told; and neither is written where the question tells none.
 
 The names of a lookup are left to the model: a name that is copied badly is one that the formulary does not know, which
 is the safe side. Held to the question's words, it became another medicine of the question (docs/LOG.md).
@@ -19,7 +20,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from itertools import accumulate
 
-from posology.text.comparison import ALLERGY, GRADES, LIVER, MONTHS, SIGN
+from posology.text.comparison import ALLERGY, GRADES, LIVER, MONTHS, SIGN, is_count
 from posology.text.formulary import START, STOP
 from posology.text.references import AGE, WEIGHT
 
@@ -39,6 +40,14 @@ _REACTIONS = {
 _REACTED = re.compile("anaphyla|hives|urticaria|rash", re.IGNORECASE)
 _PART = re.compile(r"\d{1,2}|\.")  # of a number, as the tokenizer cuts it: 14 does not begin with 1
 _NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d+(?:\.\d+)?")
+_NAMED = re.compile(  # figures of a name: CYP2C9, HLA-B*57:01, *2/*3, type 2 diabetes
+    r"\bHLA-\S+|\*\d+/\*\d+|\b[a-z]{1,5}\d{1,2}[a-z]\d{0,2}\b|\b(?:ABCG2|G6PD|NUDT15|VKORC1|types? [12])\b",
+    re.IGNORECASE,
+)
+_AMOUNT = re.compile(
+    r"[ -]?(?:m?g|mcg|µg|micrograms?|milligrams?|grams?|ml|units?|tablets?|times|hours?|days?|weeks?|%)(?!\w)",
+    re.IGNORECASE,
+)
 _BETWEEN = r"\W*(?:(?:of|is|was|at|about|around|now)\b\W*)*"  # a test's name and its value
 _SAID = {  # name in a comparison -> (what stands before such a number, what stands after it); "" where nothing need
     WEIGHT: ("", r"[ -]?(?:kg|kilo)"),
@@ -64,13 +73,14 @@ _WORDS = re.compile(
 
 
 def is_comparable(question: str) -> bool:
-    """Whether a question says any number, in digits or in words, a grade or an allergy: else nothing can be compared."""
-    return _has_number(question) or bool(_grades(question) or _allergies(question))
+    """Whether a question says a number of the patient, in digits or in words, a grade or an allergy: else nothing can be
+    compared."""
+    return any(_numbers(name, question) for name in _SAID) or bool(_grades(question) or _allergies(question))
 
 
 def compares(expression: str) -> bool:
     """Whether an expression has begun to compare something that workings know."""
-    if _COPIED.match(expression):
+    if is_count(expression) or _COPIED.match(expression):
         return True
     compared = _COMPARED.match(expression)
     return compared is not None and compared["name"] in _SAID
@@ -85,17 +95,13 @@ def may_begin(expression: str, question: str) -> bool:
         return words in said if after else any(one.startswith(words) for one in said)
     compared = _COMPARED.match(expression)
     if compared is None:
-        return (_WITHOUT if _has_number(question) else _QUANTITY).match(expression) is None
+        named = _QUANTITY.match(expression)
+        return named is None or bool(_numbers(named[0], question) and not _WITHOUT.match(expression))
     name, number, after = compared.groups()
     said = _numbers(name, question)
     if after:
         return number in said and after == SIGN
     return any(number in accumulate(_PART.findall(one)) for one in said)
-
-
-@lru_cache(maxsize=1024)
-def _has_number(question: str) -> bool:
-    return _NUMBER.search(_WORDS.sub(_in_digits, question)) is not None
 
 
 @lru_cache(maxsize=1024)
@@ -124,11 +130,17 @@ def _allergies(question: str) -> Collection[str]:
 @lru_cache(maxsize=1024)
 def _numbers(name: str, question: str) -> Collection[str]:
     """How the numbers of a question that can be a quantity may be written."""
-    digits = _WORDS.sub(_in_digits, question)
-    found = [(match[0], _quantities(digits, match)) for match in _NUMBER.finditer(digits)]
+    digits = _in_figures(question)
+    numbers = [match for match in _NUMBER.finditer(digits) if not _AMOUNT.match(digits, match.end())]
+    found = [(match[0], _quantities(digits, match)) for match in numbers]
     best = [number for number, called in found if name in called]
-    best = best or [number for number, called in found if not called] or [number for number, _ in found]
+    best = best or [number for number, called in found if not called]
     return {way for number in best for way in (number, re.sub(r"\.0+$", "", number))}
+
+
+def _in_figures(question: str) -> str:
+    """The question with its numbers in digits, and without the figures that belong to names."""
+    return _WORDS.sub(_in_digits, _NAMED.sub("", question))
 
 
 def _quantities(text: str, number: re.Match[str]) -> set[str]:

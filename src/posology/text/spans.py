@@ -3,6 +3,7 @@
     <|calc|>20*45/2<|equals|>450<|/calc|>                  a calculation (calculator.py): part of the answer
     <|calc|> Coumadin<|equals|> warfarin<|/calc|>          a lookup (formulary.py): working, shown apart
     <|calc|>eGFR 28?30,45<|equals|><30<|/calc|>            a comparison (comparison.py): working, shown apart
+    <|calc|>count?age≥80,weight≤60<|equals|>2<|/calc|>      how many hold of the numbers above: working, shown apart
     <|calc|>allergy penicillin, mild?<|/calc|>             words of the question: working, shown apart
     <|calc|>eGFR?30<|/calc|>                               a sentence about a number of the working (references.py)
 
@@ -34,7 +35,7 @@ def work_out(expression: str, known: Formulary | None = None, before: str = "") 
     """What the engine writes after ``<|equals|>``: names are looked up in `known`, and the numbers of a calculation in
     the answer `before` it. CalculatorError for what no grammar reads."""
     if is_comparison(expression):
-        return compare(expression)
+        return compare(expression, _numbers(before))
     if is_lookup(expression):
         return (known or Formulary()).look_up(expression)
     return calculate(references.in_numbers(expression, _numbers(before)))
@@ -124,7 +125,7 @@ def _is_working(match: re.Match[str]) -> bool:
 
 def _spelled_out(match: re.Match[str]) -> str:
     if is_comparison(match["expression"]):
-        return comparison.spelled_out(match["expression"])
+        return comparison.spelled_out(match["expression"], match["value"] or "")
     return formulary.spelled_out(match["expression"], match["value"] or "")
 
 
