@@ -58,6 +58,17 @@ from posology.text.spans import CALC, END_CALC, EQUALS, worked
                 "Child-Pugh B is better than C (limit C)",
             ],
         ),
+        (
+            "apixaban",
+            Patient(age_years=90, weight_kg=60, creatinine_mg_dl=1.4),
+            [
+                "creatinine 1.4 is below 1.5 (limit 1.5)",
+                "age 90 is 80 or above (limit 80)",
+                "weight 60 is 60 or below (limit 60)",
+                "2 or more of: age 80 or above, weight 60 or below, creatinine 1.5 or above",
+            ],
+        ),
+        ("apixaban", Patient(age_years=90), ["age 90 is 80 or above (limit 80)"]),  # two of three cannot be counted
         ("tizanidine", Patient(child_pugh="B"), ["Child-Pugh B"]),  # whatever the grade
         ("allopurinol", Patient(child_pugh="B"), []),  # no fact asks for it
         ("cephalexin", Patient(allergies=(Allergy("penicillin", "mild"),)), ["allergy penicillin, mild"]),

@@ -103,3 +103,43 @@ def test_lists_of_limits_are_found_as_they_are_written() -> None:
     )
     assert limit_lists(text) == ["?30,45", "?65,≤75"]
     assert limit_lists("Is it safe?") == []
+
+
+COUNTED = "count2?age≥80,weight≤60,creatinine≥1.5"
+
+
+@pytest.mark.parametrize(
+    ("age", "weight", "creatinine", "result"),
+    [
+        ("79", "61", "1.4", "<2"),
+        ("80", "61", "1.49", "<2"),
+        ("80", "60", "1.4", "2"),  # both limits are among what is counted
+        ("79", "59.5", "1.50", "2"),
+        ("90", "45", "2", "2"),  # three are no fewer than two
+    ],
+)
+def test_whether_two_of_three_hold(age: str, weight: str, creatinine: str, result: str) -> None:
+    assert compare(COUNTED, {"age": age, "weight": weight, "creatinine": creatinine, "eGFR": "5"}) == result
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (COUNTED, {"age": "80", "weight": "60"}),  # of one number nothing is known
+        (COUNTED, {"age": "80", "weight": "60", "creatinine": "high"}),
+        ("count2?age≥80", {"age": "80"}),
+        ("count?age≥80,weight≤60", {"age": "80", "weight": "60"}),
+        ("count2?age≥80,weight<60", {"age": "80", "weight": "60"}),
+        ("count2?" + ",".join(["age≥80"] * 40), {"age": "80"}),
+    ],
+)
+def test_what_cannot_be_counted(text: str, numbers: dict[str, str]) -> None:
+    with pytest.raises(CalculatorError):
+        compare(text, numbers)
+
+
+def test_a_count_is_found_and_told() -> None:
+    assert limit_lists(f"eGFR 28?30,45 {COUNTED}") == ["?30,45", COUNTED]
+    listed = "of: age 80 or above, weight 60 or below, creatinine 1.5 or above"
+    assert spelled_out(COUNTED, "2") == f"2 or more {listed}"
+    assert spelled_out(COUNTED, "<2") == f"fewer than 2 {listed}"

@@ -1,6 +1,6 @@
 """The working before an answer: which medicines are asked about, each of the patient's numbers and the grade of the liver
-against the limits that the asked medicine has for it, and the allergies that matter to it; at last how many of several
-numbers lie as they should, where two of three decide.
+against the limits that the asked medicine has for it, and the allergies that matter to it; at last whether enough of
+several numbers lie as they should, where two of three decide.
 
 The medicines are written as the question has them, and the engine says by which names they are known
 (text/formulary.py): what follows is said of a name that stands next to it, and of none that is not known.
@@ -14,6 +14,7 @@ cephalosporin), and is misread as numbers are: so it is copied, too, and held to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from posology.curriculum.mentions import age_words
 from posology.knowledge.fact import Condition
@@ -25,18 +26,17 @@ from posology.text.comparison import (
     ALLERGY,
     AT_LEAST,
     AT_MOST,
-    COUNT,
     GRADES,
     LIVER,
     MONTHS,
-    SIGN,
     YEAR,
     compare,
+    count_of,
     expression,
 )
 from posology.text.formulary import Formulary, lookup
 from posology.text.references import AGE, WEIGHT
-from posology.text.spans import CALC, END_CALC, span
+from posology.text.spans import CALC, END_CALC, span, work_out
 
 _KIDNEY = {"egfr": "eGFR", "crcl": "CrCl", "creatinine_mg_dl": "creatinine"}
 _COUNTABLE = {**_KIDNEY, "age_years": AGE, "weight_kg": WEIGHT}
@@ -59,8 +59,8 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     """The spans under the lookup: kidney, liver, allergies, age, weight; "" for a medicine without facts or limits.
 
     The weight stands next to the dose that is worked out from it, and is told for each medicine that has such a dose,
-    with or without limits: an age that stood there was taken for it. Under it stands how many of several hold, where
-    that decides.
+    with or without limits: an age that stood there was taken for it. Under it stands whether enough of several hold,
+    where that decides.
 
     ``<|calc|>eGFR 28?30,45<|equals|><30<|/calc|>``
     """
@@ -77,27 +77,21 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     weights = limits.get("weight_kg", frozenset())
     if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
         told.append(_compared(WEIGHT, number(patient.weight_kg), weights))
-    return "".join([*told, *_counted(drug, patient, library)])
+    for asked in _counts(drug, library):
+        with suppress(CalculatorError):  # not all of its numbers are told
+            told.append(span(asked, work_out(asked, before="".join(told))))
+    return "".join(told)
 
 
-def _counted(drug: str, patient: Patient, library: Library) -> list[str]:
-    """Each count on which a verdict about the drug turns, where all of its numbers are told: the engine counts.
-
-    Bounds that are part of what they bound ("80 or above"); where fewer hold than are asked for, the opposite is true.
-    """
+def _counts(drug: str, library: Library) -> list[str]:
+    """Each count on which a verdict about the drug turns; only of bounds that are part of what they bound ("80 or above")."""
     counts = {
-        condition.parts: None
+        count_of(condition.at_least, map(_side, condition.parts)): None
         for rule in library.rules_for(drug)
         for condition in rule.when
-        if condition.kind == "count" and all(_side(part) for part in condition.parts)
+        if condition.kind == "count" and all(map(_side, condition.parts))
     }
-    told = []
-    for parts in counts:
-        numbers = {_COUNTABLE[part.field]: getattr(patient, part.field) for part in parts}
-        if None not in numbers.values():
-            asked = f"{COUNT}{SIGN}{','.join(map(_side, parts))}"
-            told.append(span(asked, compare(asked, {name: number(value) for name, value in numbers.items()})))
-    return told
+    return list(counts)
 
 
 def _side(part: Condition) -> str:

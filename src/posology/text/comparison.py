@@ -4,7 +4,7 @@
     value      = number | grade | words (of an allergy, which has no limits)
     limit      = number | "≤" number | grade
     grade      = "A" | "B" | "C" (Child-Pugh: A is the mildest)
-    count      = "count?" part ("," part)+
+    count      = "count" least "?" part ("," part)+
     part       = name ("≥" | "≤") number
 
 A limit of 30 parts what is below 30 from what is 30 or above; ≤30 parts what is 30 or below from what is above 30. The
@@ -13,7 +13,7 @@ gives "<30", 30 gives "30", and 50 gives "45". Without limits it is the number i
 out from. So short because each token of it is a token less to learn from. A grade of the liver lies among limits as a
 number does: ``Child-Pugh C?B`` gives "B". An allergy is only copied: ``allergy penicillin, mild?``. Where two of three
 decide, the engine counts those that hold, by the numbers of the comparisons above:
-``count?age≥80,weight≤60,creatinine≥1.5`` gives "2".
+``count2?age≥80,weight≤60,creatinine≥1.5`` gives "2" where two or three hold, and else "<2".
 
 A model that has learnt a medicine's limits need not learn to compare numbers: it writes the patient's number and the
 limits, and reads the answer.
@@ -44,7 +44,7 @@ _COMPARISON = re.compile(
 COUNT, AT_LEAST = "count", "≥"
 _PART = rf"(?P<name>[A-Za-z]+)(?P<side>[{AT_LEAST}{AT_MOST}])(?P<number>{NUMBER})"
 _BARE_PART = re.sub(r"\?P<[a-z]+>", "?:", _PART)
-_COUNT = rf"{COUNT}{re.escape(SIGN)}{_BARE_PART}(?:,{_BARE_PART})+"
+_COUNT = rf"{COUNT}(\d){re.escape(SIGN)}({_BARE_PART}(?:,{_BARE_PART})+)"
 _LISTS = re.compile(rf"{_COUNT}|{re.escape(SIGN)}{_LIMITS}")
 
 
@@ -136,7 +136,7 @@ def expression(name: str, value: str, limits: Sequence[str]) -> str:
 def limit_lists(text: str) -> list[str]:
     """ "?30,45" of each comparison in a text, as it is written, and each count: a medicine has the same few, whoever the
     patient is."""
-    return _LISTS.findall(text)
+    return [match[0] for match in _LISTS.finditer(text)]
 
 
 def is_comparison(text: str) -> bool:
@@ -150,35 +150,42 @@ def compare(text: str, numbers: Mapping[str, str] | None = None) -> str:
     if not is_count(text):
         return Comparison.parse(text).result
     told, held = numbers or {}, 0
-    for name, side, bound in _parts(text):
+    least, parts = _count(text)
+    for name, side, bound in parts:
         if not re.fullmatch(NUMBER, told.get(name, "")):
             raise CalculatorError(f"{text!r} counts the {name}, which no comparison above it holds")
         value, limit = Fraction(told[name]), Fraction(bound)
         held += value >= limit if side == AT_LEAST else value <= limit
-    return str(held)
+    return str(least) if held >= least else f"<{least}"
+
+
+def count_of(least: int, parts: Iterable[str]) -> str:
+    """The expression that asks whether at least so many of the parts ("age≥80") hold."""
+    return f"{COUNT}{least}{SIGN}{','.join(parts)}"
 
 
 def is_count(text: str) -> bool:
     """Whether an expression counts how many of several numbers lie as they should."""
-    return text.startswith(COUNT + SIGN)
+    return re.match(rf"{COUNT}\d{re.escape(SIGN)}", text) is not None
 
 
-def _parts(text: str) -> list[tuple[str, str, str]]:
-    """The (name, side, number) of a count. CalculatorError for what is outside the grammar."""
-    if len(text) > MAX_LENGTH or not re.fullmatch(_COUNT, text):
-        raise CalculatorError(f"{text!r} is not a count such as 'count?age≥80,weight≤60'")
-    return re.findall(_PART, text)
+def _count(text: str) -> tuple[int, list[tuple[str, str, str]]]:
+    """How many must hold, and the (name, side, number) of each. CalculatorError for what is outside the grammar."""
+    match = re.fullmatch(_COUNT, text) if len(text) <= MAX_LENGTH else None
+    if match is None:
+        raise CalculatorError(f"{text!r} is not a count such as 'count2?age≥80,weight≤60'")
+    return int(match[1]), re.findall(_PART, match[2])
 
 
 def spelled_out(text: str, value: str = "") -> str:
-    """For people: ``eGFR 28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; a count with its `value` -> "2 of age 80
-    or above, weight 60 or below"; what cannot be read stays as it is."""
+    """For people: ``eGFR 28?30,45`` -> "eGFR 28 is below 30 (limits 30 and 45)"; a count with its `value` -> "2 or more of:
+    age 80 or above, weight 60 or below"; what cannot be read stays as it is."""
     try:
         if is_count(text):
+            least, parts = _count(text)
             sides = {AT_LEAST: "or above", AT_MOST: "or below"}
-            return (
-                f"{value} of {', '.join(f'{name} {bound} {sides[side]}' for name, side, bound in _parts(text))}".strip()
-            )
+            listed = ", ".join(f"{name} {bound} {sides[side]}" for name, side, bound in parts)
+            return f"{f'fewer than {least}' if value.startswith('<') else f'{least} or more'} of: {listed}"
         found = Comparison.parse(text)
     except CalculatorError:
         return text.strip()

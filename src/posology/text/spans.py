@@ -3,7 +3,7 @@
     <|calc|>20*45/2<|equals|>450<|/calc|>                  a calculation (calculator.py): part of the answer
     <|calc|> Coumadin<|equals|> warfarin<|/calc|>          a lookup (formulary.py): working, shown apart
     <|calc|>eGFR 28?30,45<|equals|><30<|/calc|>            a comparison (comparison.py): working, shown apart
-    <|calc|>count?age≥80,weight≤60<|equals|>2<|/calc|>      how many hold of the numbers above: working, shown apart
+    <|calc|>count2?age≥80,weight≤60<|equals|><2<|/calc|>    whether two of the numbers above hold: working, shown apart
     <|calc|>allergy penicillin, mild?<|/calc|>             words of the question: working, shown apart
     <|calc|>eGFR?30<|/calc|>                               a sentence about a number of the working (references.py)
 
