@@ -77,9 +77,9 @@ def working(drug: str, patient: Patient, library: Library) -> str:
     weights = limits.get("weight_kg", frozenset())
     if patient.weight_kg is not None and (weights or library.is_weighed(drug)):
         told.append(_compared(WEIGHT, number(patient.weight_kg), weights))
-    for asked in _counts(drug, library):
+    for count in _counts(drug, library):
         with suppress(CalculatorError):  # not all of its numbers are told
-            told.append(span(asked, work_out(asked, before="".join(told))))
+            told.append(span(count, work_out(count, before="".join(told))))
     return "".join(told)
 
 
