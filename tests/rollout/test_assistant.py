@@ -169,6 +169,21 @@ def test_another_medicine_of_the_question_does_not_stand_in_for_the_asked_one(to
     assert not turn.admits(written[-1]) and turn.admits(known.equals) and not turn.admits(known.end)
 
 
+def test_a_count_is_written_whole_and_worked_out_by_the_numbers_above_it(tokenizer: Tokenizer) -> None:
+    turn = with_engine(tokenizer)(encode_prompt(tokenizer, "Apixaban for an 82-year-old of 59 kg?"))
+    above = "<|calc|>Apixaban<|equals|> unknown<|/calc|><|calc|>age 82?80<|equals|>80<|/calc|><|calc|>weight 59?≤60<|equals|>60<|/calc|>"
+    for token in tokenizer.encode_answer(above):
+        turn.take(token)
+    turn.take(tokenizer.calc)
+    counted = tokenizer.encode_text("count2?age≥80,weight≤60")
+    begun = len(tokenizer.encode_text("count2?"))  # one token where training has such a count
+    for place, token in enumerate(counted):
+        assert place + 1 < begun or turn.admits(token)
+        turn.take(token)
+    assert turn.admits(tokenizer.equals)
+    assert tokenizer.decode(turn.take(tokenizer.equals)) == "2<|/calc|>"
+
+
 def test_a_lookup_that_would_outgrow_its_question_ends(tokenizer: Tokenizer) -> None:
     """A small model that does not know how an invented name goes on may write a part of it for ever."""
     known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin"}))

@@ -87,7 +87,10 @@ def compares(expression: str) -> bool:
 
 
 def may_begin(expression: str, question: str) -> bool:
-    """Whether an expression of the working on this question can begin so: its number may still become one that is said."""
+    """Whether an expression of the working on this question can begin so: its number may still become one that is said.
+    A count asks for numbers of the working, and has none of its own."""
+    if is_count(expression):
+        return True
     copied = _COPIED.match(expression)
     if copied is not None:
         name, words, after = copied.groups()
