@@ -184,6 +184,15 @@ def test_a_count_is_written_whole_and_worked_out_by_the_numbers_above_it(tokeniz
     assert tokenizer.decode(turn.take(tokenizer.equals)) == "2<|/calc|>"
 
 
+def test_nothing_but_text_is_written_in_a_working(tokenizer: Tokenizer) -> None:
+    """Where the likeliest number is not the question's, one that is stands in for it, and not a mark or a line's end."""
+    turn = with_engine(tokenizer)(encode_prompt(tokenizer, "Metformin at an eGFR of 9?"))
+    for token in tokenizer.encode_answer("<|calc|>Metformin<|equals|> unknown<|/calc|><|calc|>eGFR "):
+        turn.take(token)
+    admitted = {tokenizer.decode([token]) for token in range(tokenizer.size) if turn.admits(token)}
+    assert admitted == {"9"}
+
+
 def test_a_lookup_that_would_outgrow_its_question_ends(tokenizer: Tokenizer) -> None:
     """A small model that does not know how an invented name goes on may write a part of it for ever."""
     known = replace(tokenizer, formulary=Formulary({"warfarin": "warfarin"}))

@@ -34,8 +34,8 @@ class EngineTurn:
         if self.opened < 0:  # what is opened after the lookup is a comparison
             return token != self.tokenizer.calc or not self.answer or is_comparable(self.question)
         written = self.tokenizer.decode([*self.answer[self.opened :], token])
-        if token == self.tokenizer.end or not may_begin(written, self.question):
-            return False
+        if not self.tokenizer.decode([token]) or not may_begin(written, self.question):
+            return False  # the marks of a chat, its end too, are no text
         closed = token in (self.tokenizer.equals, self.tokenizer.endcalc)
         if closed or compares(written):
             return True

@@ -60,7 +60,7 @@ _SAID = {  # name in a comparison -> (what stands before such a number, what sta
 _BEFORE = {name: re.compile(rf"{before}$", re.IGNORECASE) for name, (before, _) in _SAID.items() if before}
 _AFTER = {name: re.compile(after, re.IGNORECASE) for name, (_, after) in _SAID.items() if after}
 _QUANTITY = re.compile("|".join(_SAID))
-_WITHOUT = re.compile(rf"(?:{'|'.join(_SAID)})(?! ?\d| ?$)")  # a quantity without a number
+_WITHOUT = re.compile(rf"(?:{'|'.join(_SAID)})(?! ?\d| ?\Z)")  # a quantity without a number
 _ONES = [
     "newborn", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
