@@ -82,6 +82,7 @@ def test_a_number_beside_a_name_with_figures_is_a_number() -> None:
     said = "a 52 kg man of 61, type 2 diabetes, CYP2C9 poor metabolizer, 400 mg"
     assert may_begin("weight 52?", said) and may_begin("age 61?", said)
     assert not any(may_begin(written, said) for written in ("age 2", "age 9", "age 40", "months 2", "weight 61?"))
+    assert may_begin("age 72?", "f72y, SLCO1B1 poor function, simvastatin")  # jotted, and no name
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ _REACTED = re.compile("anaphyla|hives|urticaria|rash", re.IGNORECASE)
 _PART = re.compile(r"\d{1,2}|\.")  # of a number, as the tokenizer cuts it: 14 does not begin with 1
 _NUMBER = re.compile(r"(?<!\d)(?<!\d\.)\d+(?:\.\d+)?")
 _NAMED = re.compile(  # figures of a name: CYP2C9, HLA-B*57:01, *2/*3, type 2 diabetes
-    r"\bHLA-\S+|\*\d+/\*\d+|\b[a-z]{1,5}\d{1,2}[a-z]\d{0,2}\b|\b(?:ABCG2|G6PD|NUDT15|VKORC1|types? [12])\b",
+    r"\bHLA-\S+|\*\d+/\*\d+|\b(?:CYP|UGT|SLCO)\d\w*|\b(?:ABCG2|G6PD|NUDT15|VKORC1|types? [12])\b",
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(
