@@ -200,6 +200,10 @@ class DpoConfig(StageConfig):
     variant: Literal["sigmoid", "conservative", "ipo"] = "sigmoid"
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="conservative only")
     anchor: float = Field(0.2, ge=0, description="weight of the mean NLL of the chosen answer")
+    complete: bool = Field(
+        False,
+        description="the chosen answer is all that an expert says, where the pair knows it: more is said, and more can be wrong",
+    )
     own_mistakes: bool = Field(
         False, description="where the model's own sampled answer is wrong, it is the rejected one"
     )

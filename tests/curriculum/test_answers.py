@@ -118,3 +118,13 @@ def test_gold_knows_what_a_medicine_always_needs(library: Library) -> None:
     gold = script_of(judge(patient, "dabigatran", library), patient, library).gold
     assert gold.monitored == ("kidney function",)
     assert "suicidal thoughts" not in library.monitored("sertraline")  # only below 25 years
+
+
+def test_gold_knows_what_else_says_its_verdict(library: Library) -> None:
+    """Lisinopril is acceptable at a CrCl of 44, and with digoxin; that digoxin is allowed does not make age cautious."""
+    patient = Patient(age_years=24, crcl=44, comeds=("digoxin",))
+    gold = script_of(judge(patient, "lisinopril", library), patient, library).gold
+    assert gold.deciding == "The CrCl of 44 is above 30."
+    assert gold.deciding_too == ("Deciding: lisinopril with digoxin.",)
+    patient = Patient(age_years=72, comeds=("simvastatin",))
+    assert script_of(judge(patient, "empagliflozin", library), patient, library).gold.deciding_too == ()

@@ -75,3 +75,10 @@ def test_an_age_is_said_in_another_way_at_times() -> None:
     assert {of_age("Warfarin for a 7-month-old baby?", random.Random(seed)) for seed in range(40)} == {
         "Warfarin for a 7-month-old baby?"
     }
+
+
+def test_years_go_unsaid_now_and_then() -> None:
+    question = "My patient is 84 years old and has gout. May I give colchicine?"
+    made = Counter(of_age(question, random.Random(seed)) for seed in range(400))
+    assert set(made) == {question, "My patient is 84 and has gout. May I give colchicine?"}
+    assert 80 < 400 - made[question] < 160

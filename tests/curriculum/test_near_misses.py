@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
 from posology.curriculum.build import Curriculum
 from posology.curriculum.patients import is_plausible
 from posology.curriculum.situations import KIDNEY, Bench, Situation, near_misses, numbers_of
 from posology.curriculum.splits import number_group
 from posology.curriculum.supply import Supply
 from posology.curriculum.targets import Target
+from posology.knowledge.formulas import cockcroft_gault
 from posology.knowledge.library import Library
 from posology.knowledge.patient import Patient
 
@@ -100,7 +103,7 @@ def test_what_turns_on_no_number_is_asked_with_the_kidney_figure_that_others_tur
 
 
 def test_no_patient_is_asked_about_whose_numbers_do_not_go_together(library: Library, curriculum: Curriculum) -> None:
-    """A weight goes with the age, and no other kidney figure is told beside a creatinine."""
+    """A weight goes with the age, and a CrCl with the creatinine that it is told beside."""
     supply = Supply.make(library, 0, facts_limit=0)
     every = [s.patient for found in (*supply.pools.values(), *supply.near.values()) for s in found]
     asked = [case.patient for case in curriculum.cases if case.split != "hand"]
@@ -110,4 +113,9 @@ def test_no_patient_is_asked_about_whose_numbers_do_not_go_together(library: Lib
     weighed = [p for p in every if p.weight_kg is not None and p.age_years is not None]
     assert len(weighed) > 300 and all(is_plausible(patient) for patient in weighed)
     measured = [patient for patient in every if patient.creatinine_mg_dl is not None]
-    assert len(measured) > 10 and all(patient.egfr is patient.crcl is None for patient in measured)
+    assert len(measured) > 10 and all(patient.egfr is None for patient in measured)
+    both = [patient for patient in measured if patient.crcl is not None]
+    assert len(both) > 5
+    for p in both:
+        assert p.age_years and p.weight_kg and p.creatinine_mg_dl and p.sex
+        assert p.crcl == pytest.approx(cockcroft_gault(p.age_years, p.weight_kg, p.creatinine_mg_dl, p.sex), rel=0.1)

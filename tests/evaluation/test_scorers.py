@@ -92,6 +92,25 @@ def test_what_a_medicine_always_needs_is_true_and_earns_nothing(said: str, right
     assert graded(exam, "Metformin is contraindicated. Monitor kidney function.").usefulness == pytest.approx(5.5)
 
 
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("Deciding: metformin with cimetidine.", True), ("The age of 82 is 80 or above.", True),
+        ("Deciding: metformin with warfarin.", False), ("The age of 82 is 75 or above.", True),  # silent: unverifiable
+        ("The eGFR of 28 is below 45.", False),
+    ],
+)  # fmt: skip
+def test_what_another_fact_with_the_same_verdict_turns_on_is_true_and_earns_nothing(said: str, right: bool) -> None:
+    exam = metformin_28()
+    too = ("Deciding: metformin with cimetidine.", "The age of 82 is 80 or above.")
+    patient = {**exam.patient, "age_years": 82.0, "comeds": ("cimetidine",)}
+    exam = replace(exam, patient=patient, gold=replace(exam.gold, deciding_too=too))
+    item = graded(exam, f"Metformin is contraindicated. {said}")
+    assert item.accurate is right and not item.elements
+    alone = graded(replace(exam, gold=replace(exam.gold, deciding_too=())), f"Metformin is contraindicated. {said}")
+    assert alone.accurate is (right and "cimetidine" not in said)
+
+
 def test_a_claim_on_which_gold_is_silent_is_unverifiable() -> None:
     item = graded(metformin_28(), "Metformin is contraindicated. See Harrow et al., N Engl J Med 2019;381:2014.")
     assert item.accurate and item.unverifiable == 1 and item.supported == 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from posology.config import DataConfig
 from posology.curriculum.preferences import make_preferences
 from posology.curriculum.supply import Supply
 from posology.knowledge.library import load_library
-from posology.recipes.dpo import is_mistake
+from posology.recipes.dpo import is_mistake, with_complete
 from posology.text.spans import with_working
 
 COMPLETE = (
@@ -45,3 +47,11 @@ def test_no_expert_answer_is_a_mistake_and_wrong_ones_are() -> None:
         chosen, rejected = (with_working(pair.working, answer) for answer in (pair.chosen, pair.rejected))
         assert not is_mistake(chosen, pair.complete), pair
         assert is_mistake(rejected, pair.complete) == (pair.corruption not in right_too), pair
+
+
+def test_the_complete_answer_can_be_the_chosen_one() -> None:
+    pairs = make_preferences(Supply.make(load_library(), 0, facts_limit=60), DataConfig(pairs=8), 0)
+    for pair in pairs:
+        assert with_complete(pair).chosen == pair.complete != pair.rejected
+        assert with_complete(replace(pair, complete="")) == replace(pair, complete="")  # pairs of one's own have none
+    assert sum(with_complete(pair) != pair for pair in pairs) > 0.3 * len(pairs)

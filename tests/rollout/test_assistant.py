@@ -184,6 +184,20 @@ def test_a_count_is_written_whole_and_worked_out_by_the_numbers_above_it(tokeniz
     assert tokenizer.decode(turn.take(tokenizer.equals)) == "2<|/calc|>"
 
 
+def test_an_answer_tells_only_what_its_working_compares(tokenizer: Tokenizer) -> None:
+    """ "The CrCl is 60 or above" has nothing to stand on where the working holds the age alone."""
+    turn = with_engine(tokenizer)(encode_prompt(tokenizer, "Amitriptyline at 24 years and a CrCl of 104?"))
+    working = "<|calc|>Amitriptyline<|equals|> unknown<|/calc|><|calc|>age 24?65,80<|equals|><65<|/calc|>"
+    for token in tokenizer.encode_answer(f"{working}Amitriptyline is acceptable.<|calc|>"):
+        turn.take(token)
+    assert not turn.admits(tokenizer.end) and turn.admits(tokenizer.encode_text("m")[0])
+    assert not turn.admits(tokenizer.encode_text("CrCl")[0])
+    assert not turn.admits(tokenizer.endcalc)
+    for token in tokenizer.encode_answer("age?65<|/calc|>"):
+        assert turn.admits(token)
+        turn.take(token)
+
+
 def test_nothing_but_text_is_written_in_a_working(tokenizer: Tokenizer) -> None:
     """Where the likeliest number is not the question's, one that is stands in for it, and not a mark or a line's end."""
     turn = with_engine(tokenizer)(encode_prompt(tokenizer, "Metformin at an eGFR of 9?"))

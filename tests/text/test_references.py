@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from posology.text.calculator import CalculatorError
 from posology.text.comparison import expression
-from posology.text.references import by_name, in_numbers, is_reference, numbers_of, refer, sentence, statement_in, told
+from posology.text.references import (
+    by_name,
+    in_numbers,
+    is_reference,
+    may_refer,
+    numbers_of,
+    refer,
+    sentence,
+    statement_in,
+    tellable,
+    told,
+)
 from posology.text.spans import render, span, split_working, strip_spans, with_working, work_out, worked
 
 NUMBERS = {"weight": "5", "CrCl": "46", "age": "80", "months": "7", "creatinine": "1.5"}
@@ -114,3 +125,31 @@ def test_references_to_nothing_are_told_as_such() -> None:
         render(f"<|calc|>CrCl46?60<|equals|><60<|/calc|><|calc|>CrCl?{many}<|/calc|>")
         == "The CrCl of 46 is 30 or above."
     )
+
+
+TELLABLE = tellable(
+    ["eGFR 28?30,45", " metformin", "CrCl 20?10,≤20", "weight 5?", "Child-Pugh B?B", "count2?age≥80,weight≤60"]
+)
+
+
+def test_what_can_be_told_of_a_working() -> None:
+    assert {"eGFR", "CrCl"} == TELLABLE
+
+
+@pytest.mark.parametrize(
+    "text", ["eGFR?30", "CrCl?≤10,≤20", "min(weight*45/2,875)", "max(2*weight,5)", "20*45/2", "5x45"]
+)
+def test_what_an_answer_may_take_from_its_working(text: str) -> None:
+    assert all(may_refer(text[:end], TELLABLE, whole=False) for end in range(len(text) + 1))
+    assert may_refer(text, TELLABLE, whole=True)
+
+
+@pytest.mark.parametrize("text", ["age?65", "os", "min(age*2,4)"])
+def test_what_an_answer_may_not_take_from_its_working(text: str) -> None:
+    assert not may_refer(text, TELLABLE, whole=False) and not may_refer(text, TELLABLE, whole=True)
+    assert may_refer(text, set(), whole=True)  # nothing can be told, and nothing is held
+
+
+@pytest.mark.parametrize("text", ["", "eGFR", "m", "min(weig"])
+def test_what_is_begun_is_not_yet_whole(text: str) -> None:
+    assert may_refer(text, TELLABLE, whole=False) and not may_refer(text, TELLABLE, whole=True)

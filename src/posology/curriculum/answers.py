@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from posology.curriculum.mentions import age_words
@@ -58,6 +58,7 @@ def gold_of(judgement: Judgement, patient: Patient, library: Library, *, asks_do
         dose=dose,
         dose_required=dose is not None and (asks_dose or judgement.verdict is Verdict.ADJUST),
         deciding=_deciding(judgement, patient),
+        deciding_too=_deciding_too(judgement, patient),
         mechanism=judgement.mechanism,
         alternatives=tuple(dict.fromkeys(drug for drug, _ in judgement.alternatives)),
         monitoring=judgement.monitoring,
@@ -99,6 +100,13 @@ def _deciding(judgement: Judgement, patient: Patient) -> str:
     if clinical or (numbers and not worded):
         return number_sentence(min(clinical or numbers, key=_number_rank))
     return f"Deciding: {worded[0]}." if worded else ""
+
+
+def _deciding_too(judgement: Judgement, patient: Patient) -> tuple[str, ...]:
+    """The same of the other facts with this verdict, where it is another sentence."""
+    others = (replace(judgement, deciding=values) for values in judgement.deciding_too)
+    said = dict.fromkeys(_deciding(other, patient) for other in others)
+    return tuple(sentence for sentence in said if sentence not in ("", _deciding(judgement, patient)))
 
 
 def _counts(judgement: Judgement) -> set[str]:

@@ -76,7 +76,7 @@ def _case(row: Mapping[str, Any]) -> Case:
     if gold["dose"] is not None:
         dose = _tupled(gold["dose"], ("steps", "step_expressions"))
         gold["dose"] = GoldDose(**{**dose, "every_h": tuple(dose["every_h"]) if dose["every_h"] is not None else None})
-    names = ("facts", "missing", "alternatives", "monitored", "conflict")
+    names = ("facts", "missing", "deciding_too", "alternatives", "monitored", "conflict")
     fields["patient"] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in fields["patient"].items()
     }

@@ -40,7 +40,9 @@ def weight(target: Target) -> float:
     if target.by_weight:
         return 3.0
     if target.number_field:
-        return 4.0 if stops and target.joined else 2.5
+        if stops and target.joined:
+            return 4.0
+        return 3.5 if target.fact.verdict is Verdict.ADJUST else 2.5
     if stops:
         return 3.0 if target.comed else 2.0
     return {"interaction": 0.9, "indication": 1.2}.get(target.kind, 1.0)

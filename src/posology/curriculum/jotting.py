@@ -17,6 +17,7 @@ from posology.curriculum.mentions import Mention
 
 LOWER, TELEGRAPHED = 0.06, 0.10  # shares of training questions in small letters, without their small words
 AGED = 0.15  # share of those about a 62-year-old man that say it in another way
+UNITLESS = 0.3  # share of those that say "is 62 years old" as "is 62"
 _MARKS = (
     ", ",
     "; ",
@@ -55,6 +56,7 @@ _BRACKETS = (
 _VALUES = (" ", " ", ": ", " = ", "=", " is ", " of ", " now ", " about ", " at ", ":")
 _LABORATORY = re.compile(r"(eGFR|CrCl|creatinine clearance|creatinine) (?=\d)")
 _YEARS = re.compile(r"\b(?P<article>[Aa])n? (?P<age>\d+)-year-old (?P<who>man|woman|boy|girl|child|patient)\b")
+_OLD = re.compile(r"(\bis \d+) years old\b")
 _SMALL = re.compile(r"\b(?:(?i:an|the|my|is|has|i|do|please)|a|(?<![^.?!] )A) ")  # not the A of "Child-Pugh A"
 
 
@@ -99,7 +101,9 @@ def hasty(question: str, rng: random.Random) -> str:
 
 
 def of_age(question: str, rng: random.Random) -> str:
-    """The question, at times with "a man of 62" or "a man aged 62" for "a 62-year-old man"."""
+    """The question, at times with "a man of 62" or "a man aged 62" for "a 62-year-old man", "is 62" for "is 62 years old"."""
+    if rng.random() < UNITLESS:
+        question = _OLD.sub(r"\1", question)
     if rng.random() >= AGED:
         return question
     form = rng.choice(("{article} {who} of {age}", "{article} {who} aged {age}"))

@@ -96,6 +96,7 @@ class Gold:
     missing: tuple[str, ...] = ()  # INSUFFICIENT: fields to ask for ("egfr", "weight_kg" ...)
     not_covered: bool = False  # INSUFFICIENT: nothing known about the drug or the combination
     deciding: str = ""  # optional elements: "" where the case has none
+    deciding_too: tuple[str, ...] = ()  # of other facts that say the same verdict: true, and not the element asked for
     mechanism: str = ""
     alternatives: tuple[str, ...] = ()  # safe for this patient
     monitoring: str = ""

@@ -6,20 +6,23 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from posology.curriculum.patients import allowed, draw, draw_weight, fill, is_plausible
 from posology.curriculum.splits import Group, number_group
 from posology.curriculum.targets import ADULT, NUMBER_FIELDS, Target, reserved_combination
 from posology.knowledge.fact import Verdict
+from posology.knowledge.formulas import cockcroft_gault
 from posology.knowledge.judge import Judgement, judge
 from posology.knowledge.library import Bound, Library
 from posology.knowledge.patient import Patient
 from posology.text.comparison import YEAR
 
+Sex = Literal["female", "male"]
 TRIES = 5
 KIDNEY = ("egfr", "crcl", "creatinine_mg_dl")  # one of them is enough, and two might not go together
 BEYOND = 6  # numbers close to a limit
+CLOSE = 0.1  # how far a CrCl that is told may lie from the one that Cockcroft-Gault gives, as a share of it
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,26 @@ def measured(bench: Bench, situations: Iterable[Situation], rng: random.Random) 
             if found.fact_id == situation.fact_id and usable(found.judgement):
                 yield found
                 break
+
+
+def cleared(bench: Bench, situations: Iterable[Situation], rng: random.Random) -> Iterator[Situation]:
+    """The same patients with the CrCl that goes with their creatinine, where the same fact still decides: a creatinine
+    that counts must not be passed over for the CrCl before it."""
+    for situation in situations:
+        patient = situation.patient
+        age, weight, creatinine = patient.age_years, patient.weight_kg, patient.creatinine_mg_dl
+        if age is None or weight is None or creatinine is None or age < ADULT:
+            continue
+        if "crcl" not in bench.library.limits_for(situation.drug):
+            continue
+        sexes: tuple[Sex, Sex] = ("female", "male")
+        sex: Sex = rng.choice(sexes) if patient.sex is None else patient.sex
+        crcl = cockcroft_gault(age, weight, creatinine, sex)
+        value = min(allowed(situation.drug, "crcl", "train"), key=lambda v: abs(v - crcl))
+        told = replace(patient, sex=sex, crcl=value)
+        found = replace(situation, patient=told, judgement=bench.judge(told, situation.drug))
+        if abs(value - crcl) <= CLOSE * crcl and found.fact_id == situation.fact_id and usable(found.judgement):
+            yield found
 
 
 def pool(

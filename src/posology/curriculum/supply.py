@@ -11,7 +11,17 @@ from posology.curriculum.answers import Script, script_of
 from posology.curriculum.mentions import VAGUE, Mention
 from posology.curriculum.phrasing import Frame
 from posology.curriculum.questions import Question, Slots, ask
-from posology.curriculum.situations import Bench, Situation, beside, in_group, measured, near_misses, pool, weighed
+from posology.curriculum.situations import (
+    Bench,
+    Situation,
+    beside,
+    cleared,
+    in_group,
+    measured,
+    near_misses,
+    pool,
+    weighed,
+)
 from posology.curriculum.splits import Group, first_facts
 from posology.curriculum.targets import Target, all_targets, held_out_members
 from posology.curriculum.working import looked_up
@@ -66,6 +76,7 @@ class Supply:
             if target.number_field:
                 near[target] += beside(bench, found[-BESIDE:], rng)
                 near[target] += weighed(bench, found[:WEIGHED], rng)
+                near[target] += cleared(bench, found if target.counts else (), rng)
             else:
                 near[target] += measured(bench, found[: len(found) // 2], rng)
         labels = {name: item.label for name, item in library.classes.items()}

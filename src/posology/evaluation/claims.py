@@ -35,11 +35,11 @@ class Marks:
 
 def grade_claims(case: Case, reading: Reading, names: Names, stops: StopsFor | None, marks: Marks) -> None:
     gold = case.gold
-    deciding = _gold_numbers(gold.deciding)
+    deciding, too = _gold_numbers(gold.deciding), _gold_numbers(" ".join(gold.deciding_too))
     monitors = [claim.object for claim in reading.claims if claim.relation == "monitor"]
     for claim in reading.claims:
         if claim.relation in RELATIONS or claim.relation in ("value", "mentions"):
-            _number_claim(case, claim, deciding, marks)
+            _number_claim(case, claim, deciding, too, marks)
         elif claim.relation == "deciding":
             _deciding_claim(case, claim, names, marks)
         elif claim.relation == "mechanism":
@@ -62,8 +62,8 @@ def _gold_numbers(deciding: str) -> tuple[Claim, ...]:
     return tuple(out)
 
 
-def _number_claim(case: Case, claim: Claim, deciding: tuple[Claim, ...], marks: Marks) -> None:
-    """A number of the patient, or a threshold it is held against."""
+def _number_claim(case: Case, claim: Claim, deciding: tuple[Claim, ...], too: tuple[Claim, ...], marks: Marks) -> None:
+    """A number of the patient, or a threshold it is held against. `too`: those of other facts with the same verdict."""
     known = _patient_number(case, claim.object, deciding)
     assert claim.value is not None  # numeric_claims gives every one a value
     if claim.relation in ("value", "mentions"):
@@ -79,6 +79,8 @@ def _number_claim(case: Case, claim: Claim, deciding: tuple[Claim, ...], marks: 
     if any(g.value == claim.value for g in same_side):
         marks.supported += 1
         marks.elements.add("deciding")
+    elif any((g.object, g.relation, g.value) == (claim.object, claim.relation, claim.value) for g in too):
+        marks.supported += 1
     elif same_side or (known is not None and not _holds(known, claim)):
         marks.contradicted.append(f"{claim.object} {claim.relation} {claim.value:g}")
     else:
@@ -110,6 +112,9 @@ def _deciding_claim(case: Case, claim: Claim, names: Names, marks: Marks) -> Non
     if gold and same_phrase(stated, _without_label(gold)):
         marks.supported += 1
         marks.elements.add("deciding")
+        return
+    if any(same_phrase(stated, _without_label(other)) for other in case.gold.deciding_too):
+        marks.supported += 1  # true of this patient, and not what decides first
         return
     if _gold_numbers(gold) and numeric_claims(stated, ""):
         return  # the numbers are judged as numbers

@@ -46,6 +46,7 @@ class Judgement:
     other_doses: tuple[Fact, ...] = ()  # those that say the same verdict with another dose
     why: str = ""
     deciding: tuple[DecidingValue, ...] = ()  # of the first fact
+    deciding_too: tuple[tuple[DecidingValue, ...], ...] = ()  # of each other one that says the same verdict
     alternatives: tuple[tuple[str, str], ...] = ()  # (drug, instead of which), each judged on the same patient
     mechanism: str = ""
     monitoring: str = ""
@@ -177,6 +178,7 @@ def _answer(person: Patient, name: str, library: Library, findings: Findings) ->
         other_doses=_other_doses(verdict, winners[:1], findings.others),
         why=why(verdict, values, facts[0], mechanism, (), ()),
         deciding=values,
+        deciding_too=tuple(_deciding(item.rule, person, library) for item in winners[1:]),
         alternatives=_alternatives(winners, person, name, library) if verdict is not Verdict.OK else (),
         mechanism=mechanism,
         monitoring=_monitoring(winners, person, name, library),

@@ -9,14 +9,16 @@ from posology.rollout.sampler import Companion
 from posology.text.calculator import CalculatorError
 from posology.text.formulary import UNKNOWN, is_lookup
 from posology.text.quoting import compares, is_comparable, may_begin
-from posology.text.spans import work_out
+from posology.text.references import may_refer
+from posology.text.spans import tellable_in, work_out
 from posology.text.tokenizer import Tokenizer
 
 
 @dataclass
 class EngineTurn:
     """One answer with the engine (text/spans.py) at the model's side: what it works out is written into the answer, and
-    the working is held to the question: its numbers, grades and allergies (text/quoting.py) and its medicines (text/formulary.py).
+    the working is held to the question: its numbers, grades and allergies (text/quoting.py) and its medicines
+    (text/formulary.py). What the answer says of numbers is held to the working (text/references.py).
 
     After ``<|equals|>`` come the value of the expression and the closing mark; the mark alone for what cannot be worked
     out.
@@ -30,7 +32,7 @@ class EngineTurn:
 
     def admits(self, token: int) -> bool:
         if not self.working:
-            return True
+            return self._admits_below(token)
         if self.opened < 0:  # what is opened after the lookup is a comparison
             return token != self.tokenizer.calc or not self.answer or is_comparable(self.question)
         written = self.tokenizer.decode([*self.answer[self.opened :], token])
@@ -54,6 +56,18 @@ class EngineTurn:
         self.answer.append(token)
         return after
 
+    def _admits_below(self, token: int) -> bool:
+        """Whether a token can stand in the answer below the working."""
+        if self.opened < 0:
+            return True
+        whole = token in (self.tokenizer.equals, self.tokenizer.endcalc)
+        more = "" if whole else self.tokenizer.decode([token])
+        return (whole or bool(more)) and may_refer(self._expression + more, self._tellable, whole=whole)
+
+    @cached_property
+    def _tellable(self) -> set[str]:
+        return tellable_in(self._before)
+
     @cached_property
     def _named(self) -> dict[str, int]:
         return self.tokenizer.formulary.named(self.question)
@@ -62,11 +76,14 @@ class EngineTurn:
     def _expression(self) -> str:
         return self.tokenizer.decode(self.answer[self.opened :]) if self.opened >= 0 else ""
 
+    @property
+    def _before(self) -> str:
+        return self.tokenizer.decode(self.answer[: max(self.opened - 1, 0)])
+
     def _worked_out(self) -> list[int]:
-        before = self.tokenizer.decode(self.answer[: max(self.opened - 1, 0)])
         known = self.tokenizer.formulary
         try:
-            value = work_out(self._expression, known, before)
+            value = work_out(self._expression, known, self._before)
         except CalculatorError:
             return [self.tokenizer.endcalc]
         if is_lookup(self._expression):

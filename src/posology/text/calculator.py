@@ -21,6 +21,7 @@ LARGEST, SMALLEST = 10**12, Fraction(1, 10**9)
 SIGNIFICANT = 4
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<word>min|max)|(?P<sign>[-+*/(),×÷−x]))")
+LETTERS = ("min", "max", "x")  # the words and signs of letters
 _SAME = {"×": "*", "x": "*", "÷": "/", "−": "-"}
 _SHOWN = {"*": " × ", "/": " ÷ ", "+": " + ", "-": " − ", ",": ", "}
 

@@ -11,10 +11,10 @@ and against which limits.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from posology.text.calculator import CalculatorError
+from posology.text.calculator import LETTERS, CalculatorError
 from posology.text.comparison import AT_MOST, LIMIT, MONTHS, NUMBER, SIGN, YEAR, Comparison, in_years
 
 Numbers = Mapping[str, str]  # "weight" -> "5", as the working has it
@@ -38,6 +38,32 @@ def numbers_of(expressions: Iterable[str]) -> dict[str, str]:
             continue
         found[comparison.name] = comparison.value
     return found
+
+
+def tellable(expressions: Iterable[str]) -> set[str]:
+    """The names of the numbers that comparisons hold against limits: what a reference can tell of."""
+    found = set()
+    for text in expressions:
+        try:
+            comparison = Comparison.parse(text)
+        except CalculatorError:
+            continue
+        if comparison.limits and re.fullmatch(NUMBER, comparison.value):
+            found.add(comparison.name)
+    return found
+
+
+def may_refer(expression: str, names: Collection[str], *, whole: bool) -> bool:
+    """Whether an expression of an answer can begin so, or be so where it is `whole`: it takes no number but those that
+    the working above it compares (`names`, and the weight). Where that compares none, nothing is held."""
+    if not names:
+        return True
+    known = {*LETTERS, *names, WEIGHT}
+    for word in _NAME.finditer(expression):
+        begun = word.end() == len(expression) and not whole
+        if not (any(name.startswith(word[0]) for name in known) if begun else word[0] in known):
+            return False
+    return not whole or expression.strip() not in ("", *known)
 
 
 def in_numbers(text: str, numbers: Numbers) -> str:

@@ -41,6 +41,11 @@ def work_out(expression: str, known: Formulary | None = None, before: str = "") 
     return calculate(references.in_numbers(expression, _numbers(before)))
 
 
+def tellable_in(answer: str) -> set[str]:
+    """The names of the numbers of a working that an answer under it can tell of (text/references.py)."""
+    return references.tellable(_expressions(answer))
+
+
 def span(expression: str, value: str) -> str:
     """ "<|calc|>20*45/2<|equals|>450<|/calc|>"."""
     return f"{CALC}{expression}{EQUALS}{value}{END_CALC}"
@@ -115,7 +120,11 @@ def _told(answer: str) -> str:
 
 
 def _numbers(answer: str) -> dict[str, str]:
-    return references.numbers_of(found["expression"] for found in _SPAN.finditer(answer))
+    return references.numbers_of(_expressions(answer))
+
+
+def _expressions(answer: str) -> list[str]:
+    return [found["expression"] for found in _SPAN.finditer(answer)]
 
 
 def _is_working(match: re.Match[str]) -> bool:
