@@ -98,7 +98,8 @@ STORIES = {
         "dpo", "DPO: prefer without a reviewer", "Feedback, read from paired notes at home: nobody reviews what you write meanwhile.",
         "The same pairs, with no reward model: raise the chosen answer against the rejected one, measured from where SFT "
         "stood. An anchor keeps the chosen answer likely, since only the difference is asked for. With own_mistakes the "
-        "rejected one is what SFT itself said wrong, wherever it did.",
+        "rejected one is what SFT itself said wrong, wherever it did; with complete the chosen one is all that an expert "
+        "says, where the pair's leaves something out.",
         FORMULAS["dpo"],
         "the reward model's loss, with β times the change of log-probability in the place of a score",
         "A growing margin is not a better answer: both may become unlikely while their difference grows. It learns from "
