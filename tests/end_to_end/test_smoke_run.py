@@ -50,7 +50,7 @@ def test_a_medicines_limits_are_whole_tokens_of_the_run(smoke: Finished) -> None
     tokenizer = load_tokenizer(smoke.path / "tokenizer" / "final")
     dialogues = read_jsonl(smoke.path / "data" / "dialogues.jsonl")
     limits = {text for row in dialogues if row["split"] == "train" for text in limit_lists(row["working"])}
-    assert len(limits) > 15  # development's questions may have others: the tokenizer sees training's alone
+    assert len(limits) >= 20  # development's questions may have others: the tokenizer sees training's alone
     assert [text for text in limits if len(tokenizer.encode_text(text)) > 1] == []
 
 
